@@ -1,0 +1,26 @@
+// EntryStore: the port behind which tier two (Redis) stands. Asynchronous by contract.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "pgrecall/cache/result_cache.h"
+
+namespace pgrecall::cache {
+
+/// One per worker; called and calling back on the worker's thread only. An implementation may call
+/// back at once. Every bad, late or unreachable value is a miss; nothing here is ever an error to a
+/// client.
+class EntryStore {
+ public:
+  virtual ~EntryStore() = default;
+
+  /// `value` is empty on a miss.
+  using GetCallback = std::function<void(std::string value)>;
+  virtual void get(const CacheKeyView& key, GetCallback done) = 0;
+  virtual void put(const CacheKeyView& key, std::string_view value, Duration time_to_live) = 0;
+  virtual bool available() const = 0;
+};
+
+}  // namespace pgrecall::cache

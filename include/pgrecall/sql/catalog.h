@@ -1,0 +1,146 @@
+// Catalog: an immutable snapshot of what the analysis needs to know of one database.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace pgrecall::sql {
+
+using Oid = uint32_t;
+constexpr Oid kInvalidOid = 0;
+/// Objects below this oid were made by initdb (access/transam.h, FirstNormalObjectId).
+constexpr Oid kFirstNormalOid = 16384;
+
+struct Column {
+  std::string name;
+  int16_t number = 0;  ///< pg_attribute.attnum, from 1; dropped columns are absent
+  Oid type = kInvalidOid;
+};
+
+/// One foreign key, seen from the referenced (parent) side.
+struct ForeignKey {
+  Oid constraint = kInvalidOid;
+  Oid child = kInvalidOid;
+  Oid parent = kInvalidOid;
+  char on_update = 'a';  ///< pg_constraint.confupdtype: a no action, r restrict, c cascade, n, d
+  char on_delete = 'a';
+  std::vector<int16_t> parent_columns;
+  std::string name;
+};
+
+struct Relation {
+  Oid oid = kInvalidOid;
+  Oid schema = kInvalidOid;
+  std::string name;
+  char kind = 'r';         ///< pg_class.relkind
+  char persistence = 'p';  ///< pg_class.relpersistence: p, u (unlogged), t (temporary)
+  bool row_security = false;
+  bool has_subclass = false;  ///< inheritance or partition children exist
+  double reltuples = -1;      ///< pg_class.reltuples
+  std::vector<Column> columns;
+  std::vector<Oid> children;  ///< direct inheritance and partition children
+  std::vector<Oid> parents;
+  std::vector<Oid>
+      rewrite_relations;  ///< relations named by its rules (a view's body, transitively not)
+  std::vector<Oid> rewrite_functions;  ///< functions outside pg_catalog named by its rules
+  std::string view_definition;         ///< pg_get_viewdef for v and m, empty elsewhere
+  bool has_rules = false;              ///< a rule other than a view's own _RETURN
+  bool has_user_triggers = false;      ///< any enabled trigger that is not an internal one
+  std::vector<std::string> policies;   ///< USING and WITH CHECK expressions as SQL text
+  std::vector<Oid> policy_relations;   ///< from pg_depend of its policies
+  std::vector<Oid> policy_functions;
+  std::vector<std::string> write_expressions;  ///< defaults, generated columns, checks as SQL text
+  std::vector<ForeignKey> referenced_by;       ///< foreign keys of others that point here
+};
+
+struct Function {
+  Oid oid = kInvalidOid;
+  Oid schema = kInvalidOid;
+  std::string name;
+  char volatility = 'v';  ///< pg_proc.provolatile: i, s, v
+  char kind = 'f';        ///< pg_proc.prokind: f, p, a, w
+  bool returns_set = false;
+  std::string language;   ///< internal, c, sql, plpgsql ...
+  std::string extension;  ///< name of the owning extension or empty
+  int16_t argument_count = 0;
+  Oid return_type = kInvalidOid;
+};
+
+struct Role {
+  Oid oid = kInvalidOid;
+  std::string name;
+  bool superuser = false;
+  bool bypass_rls = false;
+};
+
+struct Operator {
+  Oid oid = kInvalidOid;
+  Oid schema = kInvalidOid;
+  std::string name;
+  Oid function = kInvalidOid;
+};
+
+struct Type {
+  Oid oid = kInvalidOid;
+  Oid schema = kInvalidOid;
+  std::string name;
+  char kind = 'b';  ///< pg_type.typtype: b base, c composite, d domain, e enum, p pseudo, r range
+  char category = 'U';  ///< pg_type.typcategory: D date/time, S string, A array ...
+  Oid element = kInvalidOid;
+  Oid base = kInvalidOid;  ///< of a domain
+};
+
+/// Immutable once built; shared by all threads as `std::shared_ptr<const Catalog>`. The builder
+/// (adapters) fills the maps and calls `index()` once. Pointers live as long as the snapshot.
+class Catalog {
+ public:
+  uint64_t system_identifier = 0;
+  Oid database = kInvalidOid;
+  std::string database_name;
+  int server_version_num = 0;
+  uint64_t version = 0;         ///< grows with every snapshot of this process; never 0 once built
+  uint64_t database_epoch = 0;  ///< the database epoch word read before the snapshot was taken
+
+  std::unordered_map<Oid, Relation> relations;
+  std::unordered_map<Oid, Function> functions;
+  std::unordered_map<Oid, Operator> operators;
+  std::unordered_map<Oid, Type> types;
+  std::unordered_map<Oid, Role> roles;
+  std::unordered_map<Oid, std::string> schemas;
+
+  /// Builds the name indexes; call once after filling.
+  void index();
+
+  const Relation* relation(Oid oid) const;
+  /// By exact (already folded) names. Null if there is none.
+  const Relation* relation(Oid schema, std::string_view name) const;
+  Oid schema(std::string_view name) const;  ///< kInvalidOid if there is none
+  Oid role(std::string_view name) const;    ///< kInvalidOid if there is none
+  const Role* role(Oid oid) const;
+  const Function* function(Oid oid) const;
+  /// Every function, operator or type of that name in any schema. Empty if there is none.
+  const std::vector<const Function*>& functions_named(std::string_view name) const;
+  const std::vector<const Operator*>& operators_named(std::string_view name) const;
+  const std::vector<const Type*>& types_named(std::string_view name) const;
+
+ private:
+  struct StringHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  template <typename V>
+  using NameMap = std::unordered_map<std::string, V, StringHash, std::equal_to<>>;
+
+  NameMap<Oid> schema_by_name_;
+  NameMap<Oid> role_by_name_;
+  NameMap<std::vector<const Relation*>> relation_by_name_;
+  NameMap<std::vector<const Function*>> function_by_name_;
+  NameMap<std::vector<const Operator*>> operator_by_name_;
+  NameMap<std::vector<const Type*>> type_by_name_;
+};
+
+}  // namespace pgrecall::sql
