@@ -13,9 +13,9 @@ TEST(ByteBuffer, KeepsTheOrderOfAppendedBytesWhileTheFrontIsConsumed) {
   for (int i = 0; i < 20000; ++i) {
     buffer.append(std::to_string(i));
     expected += std::to_string(i);
-    if (i % 3 == 0) {
-      buffer.consume(2);
-      expected.erase(0, 2);
+    if (i > 0 && i % 3 == 0) {
+      buffer.consume(1);
+      expected.erase(0, 1);
       ASSERT_EQ(buffer.size(), expected.size());
     }
   }
