@@ -62,10 +62,13 @@ class EpochTable {
   static bool stamp(std::span<const EpochSlot* const> slots, Stamp* stamp);
   /// Rule 3. True if no fence is up and every epoch equals the stamp's.
   static bool holds(const Stamp& stamp);
-  /// Rule 2. As `holds`: a fill under a fence or after an advance must not happen.
+  /// Rule 2. As `holds`: a fill under a fence or after an advance must not happen. Whoever stores
+  /// asks with the stamp that it is about to store (under a fault point the stamp is falsified).
+  static bool may_fill(Stamp* stamp);
   static bool may_fill(const Stamp& stamp);
 
-  /// Rule 4. Raises one fence under one fresh token on every dependency of the set.
+  /// Rule 4. Raises one fence under one fresh token on every dependency of the set. Settling a
+  /// token twice, or 0, does nothing.
   FenceToken raise(std::span<const DependencyId> ids);
   /// Adds dependencies to a raised fence (a transaction that learns more of its writes).
   void extend(FenceToken token, std::span<const DependencyId> ids);
@@ -73,6 +76,8 @@ class EpochTable {
   void settle_committed(FenceToken token);
   /// Rule 5, proved rolled back: the fence falls, epochs stay.
   void settle_rolled_back(FenceToken token);
+  /// Rule 5 for several writes at once: the epochs of `advance` grow, then the fences fall.
+  void settle(std::span<const FenceToken> fall, std::span<const DependencyId> advance);
   /// Advances without a fence: what was done past pgrecall, or a generation change.
   void advance(std::span<const DependencyId> ids);
   /// Rule 11: every epoch advances.
@@ -82,6 +87,11 @@ class EpochTable {
   size_t open_fences() const;
 
  private:
+  EpochSlot* slot_locked(DependencyId id);
+  void add_fence_locked(FenceToken token, std::vector<EpochSlot*>& raised,
+                        std::span<const DependencyId> ids);
+  void fall_locked(FenceToken token);
+
   mutable std::mutex mutex_;
   std::unordered_map<DependencyId, std::unique_ptr<EpochSlot>> slots_;
   std::unordered_map<FenceToken, std::vector<EpochSlot*>> fences_;
