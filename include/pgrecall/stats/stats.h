@@ -157,15 +157,20 @@ class Stats {
     std::string database;
     std::string name;
   };
+  /// Names are immutable once numbered, so a snapshot copies pointers under the lock and reads
+  /// the names without it.
+  struct Names {
+    std::vector<std::shared_ptr<const Fingerprint>> fingerprints;
+    std::vector<std::shared_ptr<const Table>> tables;
+  };
   void add_worker(const WorkerStats& worker, Snapshot& into) const;
-  void add_fingerprints(Snapshot& into) const;
-  void add_tables(Snapshot& into) const;
+  void add_fingerprints(const Names& names, Snapshot& into) const;
+  void add_tables(const Names& names, Snapshot& into) const;
 
   const StatsOptions options_;
   std::vector<std::unique_ptr<WorkerStats>> workers_;
   mutable std::mutex mutex_;
-  std::vector<Fingerprint> fingerprints_;
-  std::vector<Table> tables_;
+  Names names_;
   std::unordered_map<std::string, uint32_t> fingerprint_by_key_;
   std::unordered_map<std::string, uint32_t> table_by_key_;
 };
