@@ -9,6 +9,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "pgrecall/base/assert.h"
 #include "pgrecall/wire/byte_reader.h"
 
 namespace pgrecall::wire {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -51,6 +52,12 @@ class MessageWriter {
       value = value.substr(0, static_cast<size_t>(static_cast<const char*>(zero) - value.data()));
     out_.append(value);
     out_.push_back('\0');
+  }
+
+  /// A length and so many bytes; NULL is the length -1.
+  void value(std::optional<std::string_view> value) {
+    u32(value ? static_cast<uint32_t>(value->size()) : UINT32_MAX);
+    if (value) bytes(*value);
   }
 
   /// A 16 bit count, as the protocol has it for columns, parameters and formats.

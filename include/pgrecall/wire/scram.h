@@ -34,7 +34,8 @@ struct ScramKeys {
   ScramKey server_key{};
 };
 
-/// One login. Call `client_first`, `client_final`, `verify_server` once each, in this order.
+/// One login. `client_first`, `client_final` and `verify_server` succeed once each, in this order;
+/// out of turn (a server may send anything at any time) or after a failure they are an error.
 /// Passwords are taken as they are: no SASLprep, so a password whose normal form (NFKC) differs
 /// from its bytes does not log in.
 class ScramClient {
@@ -49,8 +50,8 @@ class ScramClient {
   ScramClient(const ScramClient&) = delete;
   ScramClient& operator=(const ScramClient&) = delete;
 
-  /// Data of SASLInitialResponse. The user name is empty: PostgreSQL takes the one of start-up.
-  std::string client_first();
+  /// Data of SASLInitialResponse. PostgreSQL takes the user of start-up and ignores this one.
+  Result<std::string> client_first(std::string_view user = {});
   /// Data of SASLResponse, from the data of AuthenticationSASLContinue.
   Result<std::string> client_final(std::string_view server_first);
   /// Checks the data of AuthenticationSASLFinal: only who knows the secret can have sent it. Until
@@ -61,7 +62,8 @@ class ScramClient {
   const ScramKeys& keys() const { return keys_; }
 
  private:
-  Status derive_keys(std::string_view salt, uint32_t iterations);
+  Status check_nonce(std::string_view nonce) const;
+  Status ensure_keys(std::string_view salt, uint32_t iterations);
 
   enum class Step { kStart, kFirstSent, kFinalSent, kDone, kFailed };
   Step step_ = Step::kStart;
