@@ -30,9 +30,10 @@ struct ResultCacheStats {
   uint64_t rejected_too_large = 0;
 };
 
-/// Any thread. `find` locks one shard for the time of a look-up and one reference count; nothing is
-/// allocated. Whether a found result may be *shown* is rule 3 and the caller's business. Outdated
-/// entries are replaced on the next fill or evicted; invalidation never searches here.
+/// Any thread. A flood of keys that are asked for once does not flush the others (S3-FIFO, see
+/// src/cache/shard.h). `find` locks one shard for the time of a look-up and one reference count;
+/// nothing is allocated. Whether a found result may be *shown* is rule 3 and the caller's business.
+/// Outdated entries are replaced on the next fill or evicted; invalidation never searches here.
 class ResultCache {
  public:
   /// `budget_bytes` covers everything an entry costs; `entry_bytes_max` bounds one entry.
