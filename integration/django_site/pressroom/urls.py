@@ -1,0 +1,9 @@
+"""URLs of the whole project."""
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("accounts/", include("django.contrib.auth.urls")),
+    path("", include("publication.urls")),
+]
