@@ -42,7 +42,8 @@ class Address {
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage_); }
   socklen_t length() const { return length_; }
   int family() const { return storage_.ss_family; }
-  uint16_t port() const;     ///< 0 of a unix socket
+  uint16_t port() const;  ///< 0 of a unix socket
+  void set_port(uint16_t port);
   bool is_local() const;     ///< a unix socket or a loopback address
   std::string text() const;  ///< "127.0.0.1:5432", "[::1]:5432" or the path
 
@@ -64,7 +65,7 @@ class Resolution {
       std::function<void(Result<std::vector<Address>>)> callback);
   struct Request;
   Resolution() = default;
-  Request* request_ = nullptr;
+  std::shared_ptr<Request> request_;
 };
 
 /// Looks the host up without blocking the loop and calls back once, on the loop's thread, never

@@ -1,6 +1,7 @@
 // Listener: the sockets clients connect to.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "pgrecall/base/result.h"
+#include "pgrecall/net/address.h"
 #include "pgrecall/net/loop.h"
 
 namespace pgrecall::net {
@@ -28,7 +30,8 @@ struct ListenerOptions {
 };
 
 /// One listening place, with one socket per address of the host. Owned by its user; lives on one
-/// loop's thread; destroying it closes the sockets and removes the unix socket's file. At most
+/// loop's thread; destroying it (not from within its callbacks) closes the sockets and removes the
+/// unix socket's file. At most
 /// `kAcceptsPerEvent` connections are taken per turn and socket. Out of file descriptors, it stops
 /// accepting, says so once, and tries again each `kRetry`.
 class Listener {
@@ -61,10 +64,11 @@ class Listener {
  private:
   struct Socket;
   Listener(Loop& loop, AcceptCallback accept, ProblemCallback problem);
-  Status add_socket(const class Address& address, const ListenerOptions& options);
+  static void on_poll(void* owner, int status, int events);
+  Status add_socket(const Address& address, const ListenerOptions& options);
   void accept_some(Socket& socket);
   void out_of_descriptors(int error);
-  void resume();
+  void watch_all();
 
   Loop& loop_;
   AcceptCallback accept_;
@@ -73,6 +77,7 @@ class Listener {
   std::unique_ptr<Timer> retry_timer_;
   std::string unix_file_;
   uint16_t port_ = 0;
+  bool out_of_descriptors_ = false;  ///< and said so
 };
 
 }  // namespace pgrecall::net

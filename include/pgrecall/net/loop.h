@@ -31,7 +31,6 @@ class Timer {
   struct Handle;
   Timer(LoopState& loop, std::function<void()> callback);
   Handle* handle_;  ///< outlives this until libuv has closed it
-  std::function<void()> callback_;
 };
 
 /// Owned by whoever starts the thread. All members belong to the thread that calls `run`, except

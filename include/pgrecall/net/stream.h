@@ -14,6 +14,8 @@
 
 namespace pgrecall::net {
 
+struct PollHandle;
+
 /// Hears what happens on a Stream. Called on the loop's thread, never from within a call to the
 /// Stream. From any of these calls the Stream may be written to, paused, detached or destroyed.
 class StreamHandler {
@@ -85,33 +87,35 @@ class Stream {
     kLingering,  ///< the sending direction is closed, the peer's end is awaited
     kEnded       ///< on_end was called, or the socket was given up
   };
-  struct Poll;  // the libuv handle: it lives on until libuv has closed it
 
   Stream(Loop& loop, int fd, StreamHandler& handler, Phase phase);
-  void attach_poll();
-  void release_poll();
+  static void on_poll(void* owner, int status, int events);
+  void attach();
+  void release();
   void update_interest();
   void handle_event(int status, int events);
+  void handle_error_condition();
   void finish_connect();
-  void read_some();
-  bool discard_input();
-  bool flush();  ///< false if the handler destroyed or ended this
-  void flushed();
+  void read_some(int reads_max);
+  void discard_input();
+  void flush();
+  void finish_sending();
   void send_failed(int error);
   void schedule_end(int error);
-  void end(int error);
   void deliver_end();
+  void end(int error);
   friend struct LoopState;
 
   Loop& loop_;
   StreamHandler* handler_;
-  Poll* poll_ = nullptr;
+  PollHandle* poll_ = nullptr;  ///< lives on until libuv has closed it
   int fd_;
-  int interest_ = 0;
-  int end_error_ = 0;  ///< what on_end will say once it is due
+  int interest_ = 0;        ///< the events libuv watches for
+  int end_error_ = 0;       ///< what on_end will say once it is due
+  int32_t end_index_ = -1;  ///< place in the loop's list of ends to deliver, -1: none is due
   Phase phase_;
   bool reading_ = true;
-  bool end_due_ = false;      ///< in the loop's list of ends to deliver
+  bool peer_ended_ = false;   ///< seen while flushing
   bool send_failed_ = false;  ///< no more output; what the peer sent is still delivered
   ByteBuffer pending_;
   std::unique_ptr<Timer> linger_timer_;
