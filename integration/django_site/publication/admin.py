@@ -27,7 +27,7 @@ class ArticleAdmin(admin.ModelAdmin):
     search_fields = ["title"]
     raw_id_fields = ["author"]
     filter_horizontal = ["tags"]
-    exclude = ["slug", "word_count"]
+    exclude = ["word_count"]
 
 
 @admin.register(Comment)

@@ -7,7 +7,6 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.text import slugify
 
 
 class Author(models.Model):
@@ -64,7 +63,6 @@ class Article(models.Model):
         Author, on_delete=models.CASCADE, related_name="articles", db_index=False
     )
     title = models.CharField(max_length=200)
-    slug = models.SlugField(max_length=200, db_index=False)
     summary = models.TextField()
     body = models.TextField()
     status = models.CharField(max_length=1, choices=Status.choices, default=Status.DRAFT)
@@ -92,12 +90,11 @@ class Article(models.Model):
         return self.title
 
     def save(self, *args, **kwargs):
-        self.slug = slugify(self.title)[:200]
         self.word_count = len(self.body.split())
         super().save(*args, **kwargs)
 
     def get_absolute_url(self):
-        return reverse("article", args=[self.pk, self.slug])
+        return reverse("article", args=[self.pk])
 
 
 class Comment(models.Model):

@@ -71,7 +71,9 @@ def edition(request, year, month, day):
         "start": start,
         "end": end,
         "previous": start - datetime.timedelta(days=1),
-        "articles": published.for_cards().annotate(comment_count=Count("comments"))[:60],
+        "articles": published.for_cards()
+        .annotate(comment_count=Count("comments"))
+        .order_by("-published_at", "-id")[:60],
         "count": published.count(),
         "tags": Tag.objects.filter(articles__in=published.values("pk"))
         .annotate(count=Count("articles"))

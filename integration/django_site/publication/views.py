@@ -4,6 +4,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Avg, Count, Max, Sum
+from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
@@ -30,12 +31,13 @@ def article_list(request):
     return render(request, "publication/article_list.html", {"page": page_of(request, articles)})
 
 
-def article_detail(request, pk, slug):
+def article_detail(request, pk):
     article = get_object_or_404(
         Article.objects.select_related("author__user").prefetch_related("tags"), pk=pk
     )
-    if article.slug != slug:
-        return redirect(article, permanent=True)
+    editable = may_edit(request.user, article)
+    if article.status == Article.Status.DRAFT and not editable:
+        raise Http404("not published")
     comments = article.comments.select_related("user__profile")
     context = {
         "article": article,
@@ -43,13 +45,13 @@ def article_detail(request, pk, slug):
         "rating": article.comments.aggregate(average=Avg("rating"), last=Max("created_at")),
         "more_by_author": article.author.articles.published().exclude(pk=pk).defer("body")[:5],
         "form": CommentForm() if request.user.is_authenticated else None,
-        "may_edit": may_edit(request.user, article),
+        "may_edit": editable,
     }
     return render(request, "publication/article_detail.html", context)
 
 
 def author_list(request):
-    authors = Author.objects.annotate(article_count=Count("articles"))
+    authors = Author.objects.annotate(article_count=Count("articles")).order_by("name", "id")
     return render(
         request, "publication/author_list.html", {"page": page_of(request, authors, 50)}
     )
@@ -70,7 +72,7 @@ def author_detail(request, slug):
 
 
 def tag_list(request):
-    tags = Tag.objects.annotate(article_count=Count("articles"))
+    tags = Tag.objects.annotate(article_count=Count("articles")).order_by("name", "id")
     return render(request, "publication/tag_list.html", {"tags": tags})
 
 

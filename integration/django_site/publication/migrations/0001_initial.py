@@ -18,7 +18,6 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('title', models.CharField(max_length=200)),
-                ('slug', models.SlugField(db_index=False, max_length=200)),
                 ('summary', models.TextField()),
                 ('body', models.TextField()),
                 ('status', models.CharField(choices=[('D', 'draft'), ('P', 'published')], default='D', max_length=1)),

@@ -72,10 +72,10 @@ FROM generate_series(1, %(tags)s) n,
 """
 
 ARTICLES = """
-INSERT INTO publication_article (id, author_id, title, slug, summary, body, status, is_featured,
-                                 word_count, published_at, updated_at)
+INSERT INTO publication_article (id, author_id, title, summary, body, status, is_featured, word_count,
+                                 published_at, updated_at)
 SELECT n, 1 + floor(power(pg_temp.share(n, 10), 2) * %(authors)s), title,
-       lower(replace(title, ' ', '-')), pg_temp.pick(n, 11, %(sentences)s), body,
+       pg_temp.pick(n, 11, %(sentences)s), body,
        CASE WHEN n %% 33 = 0 THEN 'D' ELSE 'P' END, n %% 50 = 0,
        cardinality(regexp_split_to_array(body, ' ')), at, at
 FROM generate_series(1, %(articles)s) n,

@@ -1,0 +1,1 @@
+"""scripts/demo: the same pages direct and through pgrecall, with a checker beside them."""

@@ -1,0 +1,116 @@
+"""The throw-away servers of a demo: PostgreSQL, Redis, pgrecall, and on request the site itself."""
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+
+from integration.support.pgrecall import ROOT, Pgrecall
+from integration.support.postgres import PASSWORD, PostgresServer, Template
+from integration.support.processes import Child, free_port, new_folder, remove_folder, wait_until_listening
+from integration.support.redis_server import RedisServer
+
+DATABASE = "publication"
+SITE_USER = "publication"
+CHECKER = "checker"
+SITE = ROOT / "integration" / "django_site"
+
+# What a small production server would have: writes are durable, so that their latency is real.
+POSTGRES_OPTIONS = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "wal_level": "replica",
+    "shared_buffers": "512MB",
+    "effective_cache_size": "1GB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "autovacuum": "on",
+    "max_connections": "100",
+    "shared_preload_libraries": "pg_stat_statements",
+    "pg_stat_statements.max": "10000",
+    "pg_stat_statements.track_utility": "on",
+}
+
+
+class Servers:
+    """Owns everything it starts; `close` ends it all, newest first, and removes the folders."""
+
+    def __init__(self):
+        self._stack = contextlib.ExitStack()
+        self.postgres = self.redis = self.proxy = self.proxy_release = None
+
+    def close(self):
+        self._stack.close()
+
+    def start_postgres(self):
+        template = Template()
+        try:
+            self.postgres = PostgresServer(template, auth="scram-sha-256", options=POSTGRES_OPTIONS)
+        finally:
+            template.remove()
+        self._stack.callback(self.postgres.remove)
+        for user in (SITE_USER, CHECKER):
+            self.postgres.sql("postgres", f"CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'")
+        self.postgres.sql("postgres", f"CREATE DATABASE {DATABASE} OWNER {SITE_USER}")
+        self.postgres.sql(DATABASE, "CREATE EXTENSION pg_stat_statements")
+
+    def start_redis(self):
+        self.redis = RedisServer()
+        self._stack.callback(self.redis.remove)
+
+    def start_proxy(self, program, faults):
+        """`program` is copied to where the unprivileged user may run it."""
+        folder = new_folder("program")
+        self._stack.callback(remove_folder, folder)
+        copy = pathlib.Path(shutil.copy(program, folder))
+        copy.chmod(0o755)
+        arguments = [part for fault in faults for part in ("--fault", fault)]
+        self.proxy = Pgrecall(self.postgres.port, arguments=arguments, program=copy)
+        self._stack.callback(self.proxy.remove)
+
+    def load_site(self, small):
+        """Migrates and seeds past pgrecall; its output is shown as it comes."""
+        for command in (["migrate", "--verbosity", "0"], ["seed", *(["--small"] if small else [])]):
+            subprocess.run([sys.executable, SITE / "manage.py", *command], check=True,
+                           env=self.site_environment(self.postgres.port))
+        self.postgres.sql(DATABASE, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {CHECKER}")
+
+    def site_environment(self, port):
+        return {**os.environ, "SITE_DB_HOST": "127.0.0.1", "SITE_DB_PORT": str(port),
+                "SITE_DB_NAME": DATABASE, "SITE_DB_USER": SITE_USER, "SITE_DB_PASSWORD": PASSWORD}
+
+    def start_site(self):
+        """Serves the site through pgrecall; returns its address."""
+        port = free_port()
+        folder = new_folder("site")
+        self._stack.callback(remove_folder, folder)
+        environment = {**self.site_environment(self.proxy.port), "SITE_DEBUG": "1",
+                       "PYTHONDONTWRITEBYTECODE": "1"}
+        child = Child([sys.executable, SITE / "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"],
+                      folder / "log", env=environment, cwd="/")
+        self._stack.callback(child.end, signal.SIGTERM)
+        wait_until_listening(port, child, "the site")
+        return f"http://127.0.0.1:{port}/"
+
+    # -- what PostgreSQL itself counts --------------------------------------------------------
+    def reset_query_count(self):
+        self.postgres.sql(DATABASE, "SELECT pg_stat_statements_reset()")
+
+    def query_count(self, user=SITE_USER):
+        """Statements that a role executed since the last reset, BEGIN and COMMIT included."""
+        forgotten = self.postgres.sql(DATABASE, "SELECT dealloc FROM pg_stat_statements_info")[0][0]
+        if forgotten:
+            raise RuntimeError("pg_stat_statements had no room for all statements: its count is too low")
+        return int(self.postgres.sql(
+            DATABASE, f"SELECT coalesce(sum(calls), 0) FROM pg_stat_statements "
+                      f"WHERE userid = '{user}'::regrole")[0][0])
+
+    def slugs(self):
+        """Slugs of authors and tags, in the order of their ids."""
+        return tuple(tuple(row[0] for row in self.postgres.sql(
+            DATABASE, f"SELECT slug FROM publication_{table} ORDER BY id")) for table in ("author", "tag"))
+
+    def count(self, table):
+        return self.postgres.sql(DATABASE, f"SELECT count(*) FROM {table}")[0][0]
