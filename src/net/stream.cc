@@ -260,7 +260,7 @@ void Stream::finish_sending() {
   }
   phase_ = Phase::kLingering;
   ::shutdown(fd_, SHUT_WR);
-  linger_timer_->start(kAwaitPeerEnd);
+  linger_timer_->start(std::min(kAwaitPeerEnd, linger_until_ - loop_.now()));
 }
 
 // What the peer sent before it went is worth more than the error: a server's FATAL, for example.
@@ -312,6 +312,7 @@ void Stream::shutdown_after_flush(Duration linger) {
   if (phase_ == Phase::kConnecting) schedule_end(ECANCELED);
   if (phase_ != Phase::kOpen || end_index_ >= 0) return;
   phase_ = Phase::kFlushing;
+  linger_until_ = loop_.now() + linger;
   linger_timer_ = loop_.make_timer([this] { end(phase_ == Phase::kLingering ? 0 : ETIMEDOUT); });
   linger_timer_->start(linger);
   if (pending_.empty()) finish_sending();

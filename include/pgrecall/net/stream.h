@@ -118,6 +118,7 @@ class Stream {
   bool peer_ended_ = false;   ///< seen while flushing
   bool send_failed_ = false;  ///< no more output; what the peer sent is still delivered
   ByteBuffer pending_;
+  TimePoint linger_until_{};
   std::unique_ptr<Timer> linger_timer_;
 };
 
