@@ -67,7 +67,6 @@ std::string Endpoint::text() const {
 
 Result<Address> Address::numeric(const Endpoint& endpoint) {
   if (endpoint.is_unix()) return unix_path(endpoint.socket_path());
-  Address address;
   sockaddr_in v4{};
   if (inet_pton(AF_INET, endpoint.host.c_str(), &v4.sin_addr) == 1) {
     v4.sin_family = AF_INET;
