@@ -1,6 +1,7 @@
 // The command line of pgrecall, parsed.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct CommandLine {
   std::string config_path;  ///< empty: no file
   Overrides overrides;
   std::vector<std::string> faults;  ///< names for `enable_fault`
+  bool print_example = false;       ///< print-config --example: `example_file()`
   std::string explain_sql;
   std::string explain_database;  ///< empty: `upstream.database`
   std::string text;

@@ -43,6 +43,9 @@ LoadResult load_text(std::string_view text, const std::string& file, const Overr
 /// As above; an empty `path` means defaults and overrides only.
 LoadResult load_file(const std::string& path, const Overrides& overrides);
 
+/// What a valid configuration cannot do, for check-config; one sentence each.
+std::vector<std::string> notes(const Config& config);
+
 /// The effective configuration as TOML; secrets are masked.
 std::string print_config(const Config& config);
 /// config/pgrecall.toml: every option, commented, with its default.

@@ -1,0 +1,75 @@
+#include "pgrecall/config/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <sstream>
+
+namespace pgrecall::config {
+namespace {
+
+void add_options(CLI::App& app, CommandLine& line) {
+  app.set_version_flag("--version", "pgrecall " PGRECALL_VERSION);
+  app.add_option("--config", line.config_path, "Configuration file (TOML)")->type_name("FILE");
+  app.add_option("--upstream", line.overrides.upstream,
+                 "The primary, with the control role: postgres://user:secret@host:5432/")
+      ->type_name("URL");
+  app.add_option("--listen", line.overrides.listen, "Where clients connect")
+      ->type_name("HOST:PORT");
+  app.add_option("--admin", line.overrides.admin, "Where HTTP is served")->type_name("HOST:PORT");
+  app.add_option("--redis", line.overrides.redis, "Second tier: redis://host:6379/0")
+      ->type_name("URL");
+  app.add_option("--replica", line.overrides.replicas, "A replica; may be given several times")
+      ->type_name("URL")
+      ->allow_extra_args(false);
+  app.add_option("--workers", line.overrides.workers, "Threads that serve clients")
+      ->type_name("N")
+      ->check(CLI::Range(1, 64));
+  app.add_option("--fault", line.faults,
+                 "Break a rule on purpose, in builds with fault points; may be given several times")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+}
+
+void add_commands(CLI::App& app, CommandLine& line) {
+  const auto command = [&](const char* name, const char* text, Command value) {
+    CLI::App* sub = app.add_subcommand(name, text);
+    sub->callback([&line, value] { line.command = value; });
+    return sub;
+  };
+  command("check-config", "Say everything that is wrong with the configuration",
+          Command::kCheckConfig);
+  command("print-config", "Print the effective configuration, secrets masked",
+          Command::kPrintConfig)
+      ->add_flag("--example", line.print_example,
+                 "Print the commented example with every default instead");
+  CLI::App* explain =
+      command("explain", "Say whether a statement is cacheable, or why not", Command::kExplain);
+  explain->add_option("sql", line.explain_sql, "The statement")->required()->type_name("SQL");
+  explain->add_option("--database", line.explain_database, "Database (default: upstream.database)")
+      ->type_name("NAME");
+  command("setup-sql", "Print SQL that creates a control role with the least privileges",
+          Command::kSetupSql);
+}
+
+}  // namespace
+
+CommandLine parse_command_line(int argc, const char* const* argv) {
+  CommandLine line;
+  line.command = Command::kRun;
+  CLI::App app("A PostgreSQL proxy that remembers read results", "pgrecall");
+  app.fallthrough();
+  app.require_subcommand(0, 1);
+  add_options(app, line);
+  add_commands(app, line);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream text;
+    const int code = app.exit(error, text, text);
+    line.command = Command::kExit;
+    line.exit_code = code == 0 ? 0 : 2;
+    line.text = text.str();
+  }
+  return line;
+}
+
+}  // namespace pgrecall::config
