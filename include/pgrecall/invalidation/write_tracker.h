@@ -106,59 +106,64 @@ class WriteTracker {
   enum class InBlock : uint8_t { kNo, kMaybe, kYes };
   enum class End : uint8_t { kOpen, kSync, kOther };  ///< how a unit ended; kOpen: not yet
 
+  /// One statement that writes, locks or is a transaction command; others leave no trace.
   struct Entry {
     std::vector<DependencyId> ids;
     FenceToken token = 0;
     Verb verb = Verb::kNone;
     bool self_committing = false;
-    bool catalog = false;
+    bool catalog = false;  ///< DDL, cluster command, or may hold one
     bool touches = false;  ///< counts for rule 6
     std::string gid;
     PreparedTransactions::ParkId parked = 0;
   };
 
-  /// What the open transaction has done so far.
+  /// What the open transaction has done, as of the replies seen so far.
   struct Open {
     std::vector<DependencyId> ids;
-    std::vector<FenceToken> held;  ///< DDL fences, up until the transaction ends
-    bool catalog = false;
+    std::vector<DependencyId> catalog_ids;
+    std::vector<FenceToken> held;  ///< DDL fences: up until the transaction ends
     bool touched = false;
   };
 
   struct Unit {
     std::vector<Entry> entries;
-    size_t passed = 0;  ///< entries before this one are accounted for in `open_`
+    size_t query_start = 0;  ///< entries from here on belong to the Query that ended the unit
+    size_t passed = 0;       ///< entries before this one are accounted for in `open_`
     End end = End::kOpen;
     bool failed = false;
-    bool not_parsed = false;
-    bool unknown = false;  ///< transaction commands and tags cannot be matched
+    bool mismatched = false;  ///< a tag did not fit its transaction command
     // Collected while its replies arrive:
     std::vector<DependencyId> committed;
+    std::vector<DependencyId> catalog_committed;
     std::vector<FenceToken> fall;  ///< fences that fall at ReadyForQuery
-    bool catalog_committed = false;
   };
 
   Unit& sending();
   void add(const StatementWrites& statement);
+  void raise_for(Entry& entry);
   void end_unit(End end);
   static InBlock after(InBlock state, Verb verb);
   void reconsider_block(char status);
   std::vector<DependencyId> everything_unsettled() const;
-  void pass_until(Unit& unit, size_t index);
-  void commit_open(Unit& unit);
-  void end_open(Unit& unit);
-  void maybe_commit_all(Unit& unit);
+  void skip_entry(Entry& entry);
+  void skip_to_sync();
+  static bool unknown(const Unit& unit);
   void on_verb_tag(Unit& unit, std::string_view tag);
   void apply_verb(Unit& unit, Entry& entry, std::string_view tag);
+  void pass_until(Unit& unit, size_t index);
+  void note_committed(Unit& unit);
+  void end_open(Unit& unit);
   void finish_unit(Unit& unit, char status);
-  Settled settle(Unit& unit);
+  Settled settle(const Unit& unit);
+  void settle_at_complete(Unit& unit);
   void flush_deferred();
 
   EpochTable& table_;
   PreparedTransactions& prepared_;
   std::deque<Unit> units_;  ///< oldest first; only the last may be open
-  Open open_;               ///< as of the replies seen so far
-  bool in_block_ = false;   ///< surely in an explicit transaction, as of the replies seen so far
+  Open open_;
+  bool in_block_ = false;  ///< surely in an explicit transaction, as of the replies seen so far
   InBlock sending_in_block_ = InBlock::kNo;  ///< as of the bytes sent so far
   bool skipping_ = false;                    ///< the server discards messages until Sync
   std::vector<DependencyId> deferred_;       ///< only under a fault point
