@@ -55,9 +55,10 @@ struct Policy {
 /// Rules are tried in order and the first match wins. A rule matches if every condition it states
 /// holds. Of `tables`, a rule that loosens (`invalidate = "ttl-only"`, `count = "estimate"`,
 /// `cache = true`) needs all named relations listed; any other rule needs one. Where the winner
-/// lists only some of the relations, it applies without its loosening part, and rules further down
-/// may still tighten for the others, so that no rule hides another table's `cache = false`.
-/// A bare name means that relation in any schema, `schema.name` exactly one; parts may be quoted.
+/// lists only some of the relations, it applies without its loosening part, and for the others the
+/// first match further down may still narrow, so that no rule hides another table's `cache =
+/// false`. A bare name means that relation in any schema, `schema.name` exactly one; parts may be
+/// quoted.
 class RuleSet {
  public:
   /// Compiles; an error names the rule and what is wrong with it.
@@ -71,6 +72,7 @@ class RuleSet {
 
  private:
   struct Rule;
+  struct Unlisted;
   RuleSet();
   std::vector<std::unique_ptr<Rule>> rules_;
   Policy defaults_;
