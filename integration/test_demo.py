@@ -1,0 +1,187 @@
+"""The demo's own parts: a checker that sees stale answers and never cries wolf, and a driver that asks
+for the same pages twice."""
+import itertools
+import types
+
+import pytest
+
+from demo.browser import PostForms, filled
+from demo.report import Run, is_slower, percentile
+from demo.rereader import Rereader
+from django_site.two_ways import SITE
+
+
+class Site:
+    """Stands in for Django's connection: runs SQL on psycopg2 through the checker. `rows_instead`
+    are what a cache would give in place of the truth; `meanwhile` runs once, before the answer."""
+
+    def __init__(self, direct, connect):
+        self.checker = Rereader(direct, share=1.0, seed=0)
+        self.site = connect()
+        self.rows_instead = None
+        self.meanwhile = None
+        self.in_atomic_block = False
+
+    def read(self, sql, params=None):
+        cursor = self.site.cursor()
+        context = {"connection": self, "cursor": types.SimpleNamespace(cursor=cursor)}
+        self.checker(self._execute, sql, params, False, context)
+        return cursor.fetchall() if cursor.description else None
+
+    def _execute(self, sql, params, many, context):
+        if self.meanwhile:
+            self.meanwhile()
+            self.meanwhile = None
+        cursor = context["cursor"].cursor
+        cursor.execute(sql if self.rows_instead is None else self.rows_instead, params)
+
+    @property
+    def counts(self):
+        verdicts = self.checker.verdicts
+        return verdicts.fresh, verdicts.stale, verdicts.undecided
+
+
+@pytest.fixture
+def table(postgres):
+    postgres.sql("postgres", "DROP TABLE IF EXISTS checked",
+                 "CREATE TABLE checked (id int PRIMARY KEY, version int)",
+                 "INSERT INTO checked SELECT n, 1 FROM generate_series(1, 5) n")
+    return "checked"
+
+
+@pytest.fixture
+def site(postgres, table):
+    connections = []
+
+    def connect():
+        connections.append(postgres.direct())
+        return connections[-1]
+
+    yield Site(connect(), connect)
+    for connection in connections:
+        connection.close()
+
+
+def bump(postgres):
+    return lambda: postgres.sql("postgres", "UPDATE checked SET version = version + 1")
+
+
+def bump_and_undo(postgres):
+    return lambda: postgres.sql("postgres", "UPDATE checked SET version = version + 1",
+                                "UPDATE checked SET version = version - 1")
+
+
+READ = "SELECT version FROM checked WHERE id = %s"
+OLD = "SELECT 0 FROM checked WHERE id = %s"
+
+
+def test_a_true_answer_is_fresh_and_reaches_the_site(site):
+    assert site.read(READ, [1]) == [(1,)]
+    assert site.read("SELECT id FROM checked WHERE id > %s", [9]) == []
+    assert site.counts == (2, 0, 0)
+
+
+def test_an_old_answer_is_stale(site):
+    site.rows_instead = OLD
+    site.read(READ, [1])
+    assert site.counts == (0, 1, 0)
+    assert "checked" in site.checker.verdicts.examples[0]
+
+
+def test_an_answer_that_is_newer_than_the_first_direct_read_is_fresh(site, postgres):
+    site.meanwhile = bump(postgres)
+    assert site.read(READ, [1]) == [(2,)]
+    assert site.counts == (1, 0, 0)
+
+
+def test_a_write_that_was_undone_at_once_is_no_stale_answer(site, postgres):
+    """The site saw the state in the middle, which neither direct read shows."""
+    site.meanwhile = bump_and_undo(postgres)
+    site.rows_instead = "SELECT 2 FROM checked WHERE id = %s"
+    site.read(READ, [1])
+    assert site.counts == (0, 0, 1)
+
+
+def test_rows_in_another_order_are_the_same_answer(site):
+    site.rows_instead = "SELECT id FROM checked ORDER BY id DESC"
+    site.read("SELECT id FROM checked")
+    assert site.counts == (1, 0, 0)
+
+
+def test_what_a_transaction_wrote_itself_is_not_checked(site):
+    site.site.autocommit = False
+    site.in_atomic_block = True
+    site.read("UPDATE checked SET version = 9")
+    assert site.read(READ, [1]) == [(9,)]
+    assert site.counts == (0, 0, 0)
+    site.site.rollback()
+    site.in_atomic_block = False
+    site.read(READ, [1])
+    assert site.counts == (1, 0, 0)
+
+
+def test_locking_reads_are_not_repeated(site):
+    site.read("SELECT version FROM checked WHERE id = 1 FOR UPDATE")
+    assert site.counts == (0, 0, 0)
+
+
+# -- the driver -------------------------------------------------------------------------------
+@pytest.fixture
+def journey(monkeypatch):
+    monkeypatch.syspath_prepend(str(SITE))
+    from demo.journey import Journey, Size
+
+    size = Size(2000, 500, tuple(f"a{n}" for n in range(50)), tuple(f"t{n}" for n in range(30)))
+    return lambda seed, client: list(itertools.islice(Journey(size, seed, client, 4).steps(), 5000))
+
+
+def test_a_journey_depends_on_seed_and_client_only(journey):
+    assert journey(1, 0) == journey(1, 0)
+    assert journey(1, 0) != journey(1, 1)
+    assert journey(1, 0) != journey(2, 0)
+
+
+def test_one_request_in_twenty_writes_and_keys_follow_a_zipf_law(journey):
+    steps = journey(1, 0)
+    writing = sum(step.kind.startswith("write ") for step in steps)
+    requests = len(steps) + 2 * writing
+    assert 0.04 < writing / requests < 0.06
+    articles = [step.key for step in steps if step.kind == "article"]
+    top = sum(key > 1990 for key in articles) / len(articles)
+    assert 0.3 < top < 0.6
+    assert len(set(articles)) > 200
+    assert not any(key % 33 == 0 for key in articles)
+
+
+def test_no_two_clients_edit_one_article(journey):
+    edited = [{step.key for step in journey(1, client) if step.kind == "write edit"} for client in range(4)]
+    assert all(edited)
+    assert not any(a & b for a, b in itertools.combinations(edited, 2))
+    assert all(1 <= key <= 2000 for keys in edited for key in keys)
+
+
+def test_forms_are_read_as_a_browser_would():
+    page = """<form><input name="q"></form>
+      <form method="post" action="/x/"><input type="hidden" name="a" value="1&amp;2">
+      <input type="checkbox" name="b" checked><input type="checkbox" name="c"><input type="submit" name="d">
+      <textarea name="e">\nfirst\nsecond</textarea>
+      <select name="f"><option value="1">one<option value="2" selected>two</select></form>"""
+    form, = PostForms(page).forms
+    assert form == ("/x/", [("a", "1&2"), ("b", "on"), ("e", "first\nsecond"), ("f", "2")])
+    assert filled(form, f=["3", "4"], b="") == [
+        ("a", "1&2"), ("e", "first\nsecond"), ("f", "3"), ("f", "4"), ("b", "")]
+
+
+# -- the report -------------------------------------------------------------------------------
+def test_percentiles_and_noise():
+    assert percentile(range(1, 101), 0.5) == 51
+    assert percentile([7], 0.99) == 7
+    assert is_slower(0.010, 0.012) and not is_slower(0.010, 0.0112)
+
+
+def test_a_run_adds_up_its_clients():
+    outcome = types.SimpleNamespace(seconds={"home": [0.1, 0.2]}, busy_seconds=0.5)
+    other = types.SimpleNamespace(seconds={"home": [0.3], "tag": [0.4]}, busy_seconds=1.0)
+    run = Run([outcome, other], queries=9)
+    assert run.pages() == {"home": [0.1, 0.2, 0.3], "tag": [0.4]}
+    assert (run.requests(), run.requests_per_second()) == (4, 6.0)
