@@ -290,21 +290,22 @@ void WriteTracker::skip_entry(Entry& entry) {
 
 /// The server discards everything up to the next Sync, Queries too: one ReadyForQuery answers all.
 void WriteTracker::skip_to_sync() {
-  Unit& front = units_.front();
-  if (front.end == End::kSync) return;
-  for (size_t i = front.query_start; front.end == End::kOther && i < front.entries.size(); ++i)
-    skip_entry(front.entries[i]);
-  front.end = End::kOpen;
-  while (front.end != End::kSync && units_.size() > 1) {
-    Unit next = std::move(units_[1]);
-    units_.erase(units_.begin() + 1);
-    for (Entry& entry : next.entries) {
+  if (units_.front().end == End::kSync) return;
+  Unit unit = std::move(units_.front());
+  units_.pop_front();
+  for (size_t i = unit.query_start; unit.end == End::kOther && i < unit.entries.size(); ++i)
+    skip_entry(unit.entries[i]);
+  while (unit.end != End::kSync && !units_.empty()) {
+    for (Entry& entry : units_.front().entries) {
       skip_entry(entry);
-      front.entries.push_back(std::move(entry));
+      unit.entries.push_back(std::move(entry));
     }
-    front.end = next.end == End::kSync ? End::kSync : End::kOpen;
+    unit.end = units_.front().end;
+    units_.pop_front();
   }
-  skipping_ = front.end == End::kOpen;
+  if (unit.end != End::kSync) unit.end = End::kOpen;
+  skipping_ = unit.end == End::kOpen;
+  units_.push_front(std::move(unit));
 }
 
 Settled WriteTracker::on_ready_for_query(char status) {
