@@ -1,0 +1,80 @@
+#include "pgrecall/sql/catalog.h"
+
+namespace pgrecall::sql {
+namespace {
+
+template <typename Map>
+auto find(const Map& map, Oid oid) -> const typename Map::mapped_type* {
+  const auto found = map.find(oid);
+  return found == map.end() ? nullptr : &found->second;
+}
+
+/// Adds every object of `objects` to `index` under its name.
+template <typename Objects, typename Index>
+void index_by_name(const Objects& objects, Index& index) {
+  index.clear();
+  index.reserve(objects.size());
+  for (const auto& [oid, object] : objects) index[object.name].push_back(&object);
+}
+
+template <typename Index>
+auto find_all(const Index& index, std::string_view name) -> const typename Index::mapped_type& {
+  static const typename Index::mapped_type kNone;
+  const auto found = index.find(name);
+  return found == index.end() ? kNone : found->second;
+}
+
+}  // namespace
+
+void Catalog::index() {
+  schema_by_name_.clear();
+  for (const auto& [oid, name] : schemas) schema_by_name_.emplace(name, oid);
+  role_by_name_.clear();
+  for (const auto& [oid, role] : roles) role_by_name_.emplace(role.name, oid);
+  index_by_name(relations, relation_by_name_);
+  index_by_name(functions, function_by_name_);
+  index_by_name(operators, operator_by_name_);
+  index_by_name(types, type_by_name_);
+}
+
+const Relation* Catalog::relation(Oid oid) const {
+  return find(relations, oid);
+}
+
+const Relation* Catalog::relation(Oid schema, std::string_view name) const {
+  for (const Relation* candidate : find_all(relation_by_name_, name))
+    if (candidate->schema == schema) return candidate;
+  return nullptr;
+}
+
+Oid Catalog::schema(std::string_view name) const {
+  const auto found = schema_by_name_.find(name);
+  return found == schema_by_name_.end() ? kInvalidOid : found->second;
+}
+
+Oid Catalog::role(std::string_view name) const {
+  const auto found = role_by_name_.find(name);
+  return found == role_by_name_.end() ? kInvalidOid : found->second;
+}
+
+const Role* Catalog::role(Oid oid) const {
+  return find(roles, oid);
+}
+
+const Function* Catalog::function(Oid oid) const {
+  return find(functions, oid);
+}
+
+const std::vector<const Function*>& Catalog::functions_named(std::string_view name) const {
+  return find_all(function_by_name_, name);
+}
+
+const std::vector<const Operator*>& Catalog::operators_named(std::string_view name) const {
+  return find_all(operator_by_name_, name);
+}
+
+const std::vector<const Type*>& Catalog::types_named(std::string_view name) const {
+  return find_all(type_by_name_, name);
+}
+
+}  // namespace pgrecall::sql
