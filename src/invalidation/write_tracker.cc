@@ -186,7 +186,7 @@ void WriteTracker::on_command_complete(std::string_view tag) {
   if (units_.empty()) return;
   Unit& unit = units_.front();
   if (fault(Fault::kSettleAtComplete)) settle_at_complete(unit);
-  if (is_verb_tag(tag) && !unknown(unit)) on_verb_tag(unit, tag);
+  if (is_verb_tag(tag) && !unit.mismatched) on_verb_tag(unit, tag);
 }
 
 /// Transaction commands and tags of this unit cannot be matched: anything may have committed.

@@ -192,7 +192,7 @@ class World {
       message.statements.push_back(statement());
     message.syntax_error = chance(3);
     std::vector<StatementWrites> writes;
-    if (message.syntax_error || chance(5)) {
+    if (message.syntax_error || chance(10)) {
       // The proxy's parser refused the text: it may hold anything.
       writes.push_back({.ids = {id(0)},
                         .effect = sql::Effect::kOpaque,
@@ -320,7 +320,7 @@ class World {
   int refills_ = 0;
 };
 
-constexpr uint32_t kSeeds = 1500;
+constexpr uint32_t kSeeds = 20000;
 
 TEST(FreshnessModel, NoHitIsOlderThanWhatWasAcknowledgedOrSeen) {
   int hits = 0;

@@ -469,6 +469,18 @@ TEST_F(WriteTrackerTest, ATextTheServerCouldNotParseEitherAdvancesNothing) {
   expect_nothing_up();
 }
 
+TEST_F(WriteTrackerTest, ACommitExecutedBeforeATextThatCouldNotBeParsedStands) {
+  tracker_.before_execute(update());
+  tracker_.before_execute(verb(Verb::kCommit));
+  query({unparsed()});
+  tracker_.on_command_complete("UPDATE 1");
+  tracker_.on_command_complete("COMMIT");
+  tracker_.on_error(ErrorScope::kNotParsed);
+  ready('I');
+  EXPECT_EQ(advanced(), 1U);
+  expect_nothing_up();
+}
+
 TEST_F(WriteTrackerTest, ATagThatDoesNotFitIsTakenForACommit) {
   begin();
   query({update()});
