@@ -193,9 +193,7 @@ std::optional<NegotiateProtocolVersion> NegotiateProtocolVersion::decode(std::st
   ByteReader reader(payload);
   NegotiateProtocolVersion message;
   message.version = reader.u32();
-  const int32_t count = reader.i32();
-  if (count < 0) return std::nullopt;
-  message.unsupported_options = TextList::read(reader, static_cast<size_t>(count));
+  message.unsupported_options = TextList::read(reader, reader.u32());
   if (!reader.complete()) return std::nullopt;
   return message;
 }

@@ -25,7 +25,7 @@ CommandTag parse_command_tag(std::string_view tag) {
   result.verb = tag;
   result.rows = take_number(result.verb);
   // INSERT has an oid, today always 0, before its count.
-  if (result.rows && result.verb.starts_with("INSERT ")) take_number(result.verb);
+  if (result.verb.starts_with("INSERT ")) take_number(result.verb);
   return result;
 }
 

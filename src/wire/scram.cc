@@ -91,7 +91,6 @@ Result<std::string> ScramClient::client_final(std::string_view server_first) {
 Status ScramClient::verify_server(std::string_view server_final) {
   if (step_ != Step::kFinalSent) return protocol_error("an outcome that nothing asked for");
   step_ = Step::kFailed;
-  if (server_final.size() > limits_.message_bytes) return protocol_error("outcome too long");
   std::string_view unread = server_final;
   if (take_attribute(unread, 'e')) return protocol_error("refused by the server");
   const auto signature_text = take_attribute(unread, 'v');

@@ -34,6 +34,7 @@ TEST(ErrorFields, Trap33_AnErrorWithoutFieldsOrEndGivesWhatThereIs) {
   EXPECT_EQ(read_error_fields("Cunterminated").sqlstate, "");
   EXPECT_EQ(read_error_fields(bytes_of("'C40001' 00 'Mcut'")).sqlstate, "40001");
   EXPECT_EQ(read_sqlstate(bytes_of("'Mx' 00 00 'C23505' 00 00")), "") << "behind the end";
+  EXPECT_EQ(read_sqlstate(bytes_of("'Mx' 00 00 00 'C23505' 00")), "") << "behind the end";
   EXPECT_EQ(read_error_fields(bytes_of("'C' 00 'C40001' 00 00")).sqlstate, "") << "the first";
 }
 

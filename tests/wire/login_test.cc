@@ -94,6 +94,18 @@ TEST(ScramClient, KeysOfAnotherSaltFallBackToThePassword) {
   ScramClient client(outdated, "pencil", kNonce);
   ASSERT_TRUE(client.client_first("user").ok());
   EXPECT_EQ(client.client_final(kServerFirst).value(), kClientFinal);
+
+  ScramKeys other_count = client.keys();
+  other_count.iterations = 4095;
+  other_count.client_key.fill(0);
+  ScramClient again(other_count, "pencil", kNonce);
+  ASSERT_TRUE(again.client_first("user").ok());
+  EXPECT_EQ(again.client_final(kServerFirst).value(), kClientFinal);
+}
+
+TEST(ScramClientDeathTest, ANonceThatCannotBeSentIsABugOfTheCaller) {
+  for (const char* nonce : {"", "a,b", "a b", "a\n"})
+    EXPECT_DEATH(ScramClient("pencil", nonce), "is_scram_nonce") << nonce;
 }
 
 TEST(ScramClient, AServerThatDoesNotKnowTheSecretIsFoundOut) {
@@ -176,6 +188,18 @@ TEST(ScramClient, LimitsAreExact) {
   ++limits.salt_bytes;
   --limits.iterations;
   EXPECT_NE(challenge_error(kServerFirst, limits), "");
+  ++limits.iterations;
+
+  const std::string salt_of_18 = replaced(kServerFirst, "gQ==", "gQAA");
+  limits.salt_bytes = 18;
+  EXPECT_EQ(challenge_error(salt_of_18, limits), "");
+  limits.salt_bytes = 17;
+  EXPECT_NE(challenge_error(salt_of_18, limits), "");
+
+  limits.message_bytes = sizeof kServerFirst - 1;
+  EXPECT_EQ(challenge_error(kServerFirst, limits), "");
+  --limits.message_bytes;
+  EXPECT_NE(challenge_error(kServerFirst, limits), "");
 }
 
 TEST(ScramClient, AUserNameIsEscaped) {
@@ -210,6 +234,27 @@ TEST(ScramServer, RefusesAWrongPasswordAndAMockAlike) {
   EXPECT_EQ(one.salt, ScramSecret::make_mock("mallory", "secret").value().salt);
   EXPECT_NE(one.salt, ScramSecret::make_mock("eve", "secret").value().salt);
   EXPECT_EQ(one.salt.size(), 16U);
+}
+
+TEST(ScramServer, LimitsAreExact) {
+  const std::string first = "n,,n=user,r=rOprNGfwEbeRWgbNEkqO";
+  const auto refused = [&](const ScramLimits& limits) {
+    return !ScramServer(pencil_secret(), kServerNonce, limits).server_first(first).ok();
+  };
+  ScramLimits limits;
+  limits.message_bytes = first.size();
+  limits.nonce_bytes = 20;
+  EXPECT_FALSE(refused(limits));
+  --limits.nonce_bytes;
+  EXPECT_TRUE(refused(limits));
+  ++limits.nonce_bytes;
+  --limits.message_bytes;
+  EXPECT_TRUE(refused(limits));
+
+  limits.message_bytes = sizeof kClientFinal - 2;
+  ScramServer server(pencil_secret(), kServerNonce, limits);
+  ASSERT_TRUE(server.server_first(first).ok());
+  EXPECT_FALSE(server.server_final(kClientFinal).ok());
 }
 
 TEST(ScramServer, RefusesMalformedMessages) {

@@ -208,6 +208,11 @@ TEST(Messages, UnknownSubtypesAreRefused) {
   EXPECT_EQ(authentication_code("abc"), std::nullopt);
 }
 
+TEST(Messages, NothingMayFollowTheEndOfTheFieldsOfAnError) {
+  EXPECT_FALSE(ErrorResponse::decode(bytes_of("00 'x' 00 00")));
+  EXPECT_FALSE(NoticeResponse::decode(bytes_of("'Mx' 00 00 'C23505' 00 00")));
+}
+
 TEST(Messages, ACancelKeyHas4To256Bytes) {
   for (const size_t size : {0U, 3U, 4U, 256U, 257U}) {
     const bool proper = size >= 4 && size <= 256;
@@ -264,6 +269,7 @@ TEST(Startup, TheLastOfARepeatedParameterCountsAndAnEmptyNameEndsTheList) {
   EXPECT_EQ(message->parameter("x"), "");
   EXPECT_EQ(message->parameter("database"), std::nullopt);
   EXPECT_FALSE(StartupMessage::decode(message_of(0, "00030000 00 'user' 00 'a' 00 00")));
+  EXPECT_FALSE(StartupMessage::decode(message_of(0, "00030000 00 'x' 00 'user' 00 'a' 00 00")));
 }
 
 }  // namespace pgrecall::wire
