@@ -65,7 +65,8 @@ svg { width: 100%; height: 90px; display: block; }
   <div class="card"><h2>Why reads bypass the cache</h2><table id="bypasses"></table></div>
   <div class="card"><h2>Pools</h2><table id="pools"></table></div>
 </div>
-<div class="card" style="margin-top:10px"><h2>Top queries</h2><table id="fingerprints"></table></div>
+<div class="card" style="margin-top:10px"><h2>Top queries</h2>
+  <table id="fingerprints"></table></div>
 <div class="pair">
   <div class="card"><h2>Tables</h2><table id="tables"></table></div>
   <div class="card"><h2>Control role and change feed</h2><table id="control"></table></div>

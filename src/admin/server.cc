@@ -73,6 +73,15 @@ class BoundedTasks : public httplib::TaskQueue {
   std::vector<std::thread> threads_;
 };
 
+/// The library listens with a backlog of five, past which a client's SYN waits for a second.
+class WideServer : public httplib::Server {
+ public:
+  void widen_backlog() {
+    constexpr int kBacklog = 128;
+    ::listen(svr_sock_, kBacklog);
+  }
+};
+
 RequestOrigin origin_of(const httplib::Request& request) {
   RequestOrigin origin;
   if (request.has_header("Host")) origin.host = request.get_header_value("Host");
@@ -127,6 +136,7 @@ class AdminServer::Impl {
                                errno == 0 ? "address not known" : std::strerror(errno)),
                    ""};
     port_ = static_cast<uint16_t>(bound);
+    server_.widen_backlog();
     acceptor_ = std::thread([this] {
       if (!server_.listen_after_bind()) log::error("admin port: the acceptor ended");
       ended_.store(true);
@@ -159,6 +169,11 @@ class AdminServer::Impl {
           "'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}});
     server_.set_pre_routing_handler([this](const auto& request, auto& response) {
       const bool reads = request.method == "GET" || request.method == "HEAD";
+      if (!reads && !request.has_header("Content-Length")) {
+        // Without a length the library would read until the peer closes.
+        answer_error(response, 411, "Content-Length is required");
+        return httplib::Server::HandlerResponse::Handled;
+      }
       const std::string why =
           reads ? refuse_get(host_, origin_of(request)) : refuse_post(host_, origin_of(request));
       if (why.empty()) return httplib::Server::HandlerResponse::Unhandled;
@@ -226,7 +241,7 @@ class AdminServer::Impl {
   const std::string host_;
   const stats::Stats& stats_;
   AdminSource& source_;
-  httplib::Server server_;
+  WideServer server_;
   uint16_t port_ = 0;
   std::atomic<bool> ended_{false};
   std::thread acceptor_;

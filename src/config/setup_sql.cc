@@ -15,8 +15,8 @@ std::string identifier(std::string_view name) {
 }
 
 constexpr std::string_view kTemplate =
-    R"(-- The control role of pgrecall: it reads catalog, statistics and the change feed. It needs no
--- superuser and reads no row of your tables. Run this as an administrator, with a password of
+    R"(-- The control role of pgrecall: it reads catalog, statistics and the change feed. It needs
+-- no superuser and reads no row of your tables. Run this as an administrator, with a password of
 -- your own, and put the same into [upstream] user and password.
 
 CREATE ROLE {0} LOGIN PASSWORD 'choose-one';

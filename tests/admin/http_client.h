@@ -44,7 +44,7 @@ inline HttpAnswer http(uint16_t port, const std::string& method, const std::stri
                        const std::string& body = "") {
   std::string request = method + " " + path + " HTTP/1.1\r\n";
   for (const std::string& header : headers) request += header + "\r\n";
-  if (!body.empty()) request += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+  if (method == "POST") request += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   const std::string text = raw_http(port, request + "Connection: close\r\n\r\n" + body);
   HttpAnswer answer;
   const size_t end = text.find("\r\n\r\n");

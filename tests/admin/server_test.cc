@@ -150,6 +150,11 @@ TEST_F(AdminServerTest, InvalidateRefusesWhatItDoesNotUnderstand) {
     EXPECT_EQ(post(body).status, 400) << body;
   }
   EXPECT_EQ(post("{\"table\":\"" + std::string(70'000, 'x') + "\"}").status, 413);
+  EXPECT_EQ(raw_http(server_->port(),
+                     "POST /api/invalidate HTTP/1.1\r\nHost: localhost\r\n"
+                     "Content-Type: application/json\r\n\r\n")
+                .rfind("HTTP/1.1 411", 0),
+            0U);
   EXPECT_EQ(proxy_.invalidated, "");
 }
 
