@@ -461,6 +461,13 @@ TEST_F(WriteTrackerTest, UnparsedTextMayHaveCommittedTheOpenTransaction) {
   expect_nothing_up();
 }
 
+TEST_F(WriteTrackerTest, BehindUnparsedTextAWriteMayBeAutocommit) {
+  begin();
+  query({unparsed()});
+  query({update()});
+  EXPECT_TRUE(fenced());
+}
+
 TEST_F(WriteTrackerTest, ATextTheServerCouldNotParseEitherAdvancesNothing) {
   query({unparsed()});
   tracker_.on_error(ErrorScope::kNotParsed);

@@ -101,7 +101,8 @@ class SingleFlight {
     std::vector<JoinerId> joiners;
   };
   /// Ends the flight; later joiners start a new one. A null result: the leader failed, vanished, or
-  /// its answer must not be shared. A finished or unknown flight has no joiners.
+  /// its fill was refused. A finished or unknown flight has no joiners. (A refused fill hides the
+  /// broken rule of Fault::kJoinWithoutCheck: under it, the caller hands the result over anyway.)
   Finished finish(FlightId flight, CachedResultPtr result);
 
   /// The joiner was cancelled or disconnected. False if it is not waiting any more (then it is
