@@ -9,7 +9,7 @@ import sys
 from support.postgres import SUPERUSER, PostgresServer, Template, postgres_bin
 from support.processes import new_folder, remove_folder
 
-from . import ROOT, count, peers
+from . import ROOT, count, idle, peers
 from .clients import Load
 from .measure import Series, measure
 from .report import PROTOCOLS, Report
@@ -33,6 +33,7 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true", help="1 second, 1 repetition: shows that it works")
     parser.add_argument("--count", action="store_true", help="COUNT(*) of a large table instead")
     parser.add_argument("--rows", type=int, default=10_000_000, help="of that table (10,000,000)")
+    parser.add_argument("--idle", type=int, metavar="CLIENTS", help="memory of so many idle clients instead")
     parser.add_argument("--json", metavar="FILE", help="also writes everything there")
     parser.add_argument("--build", default=str(ROOT / "build/release"), help="folder of the programs measured")
     arguments = parser.parse_args()
@@ -140,6 +141,9 @@ def main():
             result = count.run(template, pathlib.Path(arguments.build) / "pgrecall", arguments.rows,
                                max(3, arguments.repetitions), tell)
             good = result["ratio"] >= count.TARGET
+        elif arguments.idle:
+            result = idle.run(template, pathlib.Path(arguments.build) / "pgrecall", arguments.idle, tell)
+            good = result["met"]
         else:
             result, good = compare(arguments, template)
     finally:
