@@ -1,0 +1,57 @@
+// SessionContext: everything about who asks, under which settings, that can change an answer.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "pgrecall/sql/analyzer.h"
+#include "pgrecall/upstream/server_connection.h"
+#include "pgrecall/upstream/settings.h"
+
+namespace pgrecall::session {
+
+/// Immutable, interned: equal contexts have equal ids, and an id is never used for another context
+/// in the life of the process. `text` is the full, structured form; it is what tier two compares.
+struct SessionContext {
+  uint64_t id = 0;
+  std::string text;
+  std::string search_path;   ///< as the server would show it
+  std::string session_role;  ///< the login role, or what SET SESSION AUTHORIZATION made of it
+  std::string role;          ///< effective: after SET ROLE
+  uint32_t login_role_oid = 0;
+  bool constant_settings = true;  ///< false: a setting's value is not known, nothing is cached
+  bool standard_strings = true;   ///< standard_conforming_strings is on
+  bool utf8 = true;               ///< client_encoding is UTF8
+  bool read_committed = true;     ///< default_transaction_isolation
+  bool cache_off = false;         ///< SET pgrecall.cache = off
+  std::string application_name;   ///< for rules
+};
+
+/// Process-wide; any thread. Contexts that nobody holds are forgotten.
+class ContextTable {
+ public:
+  /// `local` overlays `settings` (SET LOCAL).
+  std::shared_ptr<const SessionContext> intern(const upstream::Baseline& baseline,
+                                               std::string_view database, std::string_view user,
+                                               const upstream::SettingMap& settings,
+                                               const upstream::SettingMap& local);
+
+ private:
+  std::mutex mutex_;
+  uint64_t next_id_ = 1;
+  size_t sweep_at_ = 1024;
+  std::unordered_map<std::string, std::weak_ptr<const SessionContext>> contexts_;
+};
+
+/// True for settings that cannot change what a SELECT returns: names, time-outs, planner costs,
+/// logging. Reviewed against PostgreSQL 15's pg_settings.
+bool is_inert_setting(std::string_view name);
+
+/// Resolves a search path over a catalog: existing schemas in order.
+sql::ResolveScope resolve_scope(const SessionContext& context, const sql::Catalog& catalog);
+
+}  // namespace pgrecall::session

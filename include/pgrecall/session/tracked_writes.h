@@ -1,0 +1,55 @@
+// TrackedWrites: follows the outcome of every write on one server connection.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pgrecall/invalidation/write_tracker.h"
+#include "pgrecall/session/database_state.h"
+#include "pgrecall/session/statement_memo.h"
+#include "pgrecall/upstream/server_connection.h"
+
+namespace pgrecall::session {
+
+/// Owned by its ServerConnection, on that connection's thread. The session announces statements
+/// through `before_*`; everything the server says passes through `on_message` before the client
+/// can see it.
+class TrackedWrites final : public upstream::ServerObserver {
+ public:
+  TrackedWrites(upstream::ServerConnection& server, DatabaseDirectory& databases,
+                invalidation::EpochTable& epochs, invalidation::PreparedTransactions& prepared);
+  ~TrackedWrites() override;
+
+  void before_query(const std::vector<Plan>& plans);
+  void before_execute(const Plan& plan);
+  void before_sync();
+  void before_function_call(DatabaseState& database);
+
+  void before_own_query() override;
+  void before_own_sync() override;
+  void on_message(const upstream::Step& step, const wire::Frame& frame) override;
+  void on_lost() override;
+
+  /// Rule 6: the open transaction wrote, locked or ran something opaque.
+  bool transaction_wrote() const { return tracker_.transaction_wrote(); }
+
+ private:
+  void note(const Plan& plan);
+  void on_error(const upstream::Step& step, std::string_view payload);
+  void on_ready(char status);
+  void advance_constraint(std::string_view payload);
+  void advance_family(const sql::Catalog& catalog, const sql::Relation& relation,
+                      std::vector<invalidation::DependencyId>& ids) const;
+
+  upstream::ServerConnection& server_;
+  DatabaseState& database_;
+  DatabaseDirectory& databases_;
+  invalidation::EpochTable& epochs_;
+  invalidation::WriteTracker tracker_;
+  bool suspects_catalog_ = false;  ///< something in flight may change a catalog unseen
+  bool cluster_wide_ = false;      ///< something in flight acts on every database
+};
+
+}  // namespace pgrecall::session

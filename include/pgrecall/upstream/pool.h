@@ -1,0 +1,129 @@
+// Pool: the server connections of one database and user, exact for the whole process.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "pgrecall/base/ids.h"
+#include "pgrecall/upstream/server_connection.h"
+
+namespace pgrecall::upstream {
+
+/// An idle server connection, by the worker that holds it.
+struct ServerRef {
+  uint32_t worker = 0;
+  SlotId server;
+  friend bool operator==(const ServerRef&, const ServerRef&) = default;
+};
+
+/// A client that waits for a server connection. `login` wants a new one, to log in over it.
+struct Waiter {
+  uint32_t worker = 0;
+  SlotId session;
+  uint64_t ticket = 0;  ///< tells one wait of a session from its next
+  bool login = false;
+};
+
+/// What to do for somebody who asked, or for the next in line.
+struct Grant {
+  enum class Kind : uint8_t {
+    kUse,      ///< `server` is yours
+    kConnect,  ///< a place is reserved: open a connection
+    kReplace,  ///< close `server` first; its place is reserved for the new one
+    kWait,     ///< in line
+    kLost,     ///< the pool has no connection and cannot make one without a client's login
+    kFull,     ///< too many wait already
+  };
+  Kind kind = Kind::kWait;
+  ServerRef server;
+};
+
+struct PoolNumbers {
+  std::string database;
+  std::string user;
+  uint32_t connections = 0;
+  uint32_t idle = 0;
+  uint32_t waiting = 0;
+  uint32_t size_max = 0;
+};
+
+/// Any thread; decides, never acts. A *place* is counted from `kConnect` or `kReplace` until
+/// `closed`. Idle connections are taken last in, first out; waiters first come, first served.
+class Pool {
+ public:
+  Pool(std::string database, std::string user, uint32_t size_max, uint32_t waiters_max);
+
+  const std::string& database() const { return database_; }
+  const std::string& user() const { return user_; }
+
+  /// `may_connect`: this side can log in by itself (auth trust, or the server asked for nothing).
+  Grant acquire(const Waiter& waiter, bool may_connect);
+  /// A connection became idle. A grant other than kWait says what `next` is to do with it:
+  /// kUse: it is theirs; kReplace: close it and let them connect in its place.
+  Grant release(ServerRef server, Waiter* next);
+  /// A connection is gone (or could not be opened). If somebody waits and may connect, kConnect.
+  Grant closed(ServerRef server, Waiter* next);
+  /// The waiter does not wait any more. False if it was not in line (a grant is on its way).
+  bool leave(const Waiter& waiter);
+  /// Takes all idle connections, oldest first, keeping `keep` of them: they are to be closed.
+  std::vector<ServerRef> take_idle(uint32_t keep);
+  /// Takes this one if it is still idle.
+  bool take_idle(ServerRef server);
+  /// Everybody in line, removed: the pool is lost.
+  std::vector<Waiter> take_waiters();
+
+  void set_baseline(std::shared_ptr<const Baseline> baseline);
+  std::shared_ptr<const Baseline> baseline() const;
+  void set_parameters(const ParameterStatuses& parameters);
+  ParameterStatuses parameters() const;
+  /// The server lets this user in without asking: the pool can grow by itself.
+  void set_unchallenged(bool unchallenged);
+  bool unchallenged() const;
+
+  /// Connections born under an older generation retire instead of becoming idle.
+  uint64_t generation() const;
+  void retire_all();
+
+  PoolNumbers numbers() const;
+
+ private:
+  Grant next_in_line(Waiter* next);
+
+  const std::string database_;
+  const std::string user_;
+  const uint32_t size_max_;
+  const uint32_t waiters_max_;
+  mutable std::mutex mutex_;
+  uint32_t connections_ = 0;
+  bool may_connect_ = false;
+  bool unchallenged_ = false;
+  uint64_t generation_ = 1;
+  std::deque<ServerRef> idle_;  ///< oldest first
+  std::deque<Waiter> waiters_;
+  std::shared_ptr<const Baseline> baseline_;
+  ParameterStatuses parameters_;
+};
+
+/// All pools, made on demand, never removed. Any thread.
+class PoolDirectory {
+ public:
+  PoolDirectory(uint32_t size_max, uint32_t waiters_max)
+      : size_max_(size_max), waiters_max_(waiters_max) {}
+  Pool& pool(std::string_view database, std::string_view user);
+  std::vector<Pool*> all() const;
+
+ private:
+  const uint32_t size_max_;
+  const uint32_t waiters_max_;
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, std::unique_ptr<Pool>> pools_;
+};
+
+}  // namespace pgrecall::upstream

@@ -1,0 +1,43 @@
+// SettingMap: run-time parameters that differ from a server connection's defaults, and how to get
+// from one set of them to another.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgrecall::upstream {
+
+struct Setting {
+  std::string name;       ///< folded, as in pg_settings; also role and session_authorization
+  std::string value;      ///< for the cache key; empty if it is not a constant
+  std::string statement;  ///< SQL that establishes it again
+  friend bool operator==(const Setting&, const Setting&) = default;
+};
+
+/// A value, ordered by name. Two server connections whose maps are equal behave alike.
+class SettingMap {
+ public:
+  void set(Setting setting);
+  void erase(std::string_view name);
+  void clear() { settings_.clear(); }
+  const Setting* find(std::string_view name) const;
+  bool empty() const { return settings_.empty(); }
+  const std::vector<Setting>& all() const { return settings_; }
+  friend bool operator==(const SettingMap&, const SettingMap&) = default;
+
+ private:
+  std::vector<Setting> settings_;
+};
+
+/// SQL, one Query of several statements, that takes a server connection from `applied` to `wanted`;
+/// empty if they are equal. session_authorization comes first because it resets the role.
+std::string settings_difference(const SettingMap& applied, const SettingMap& wanted);
+
+/// `name = 'value'` as SQL, for values that come as plain text (start-up parameters).
+std::string set_statement(std::string_view name, std::string_view value);
+/// A string literal that reads the same whatever standard_conforming_strings says.
+std::string quote_literal(std::string_view text);
+std::string quote_identifier(std::string_view text);
+
+}  // namespace pgrecall::upstream

@@ -1,0 +1,235 @@
+// The server's side of a ClientSession: replies, loss of the connection, leases.
+#include <utility>
+
+#include "pgrecall/wire/backend.h"
+#include "pgrecall/wire/builder.h"
+#include "pgrecall/wire/error_fields.h"
+#include "session/client_state.h"
+
+namespace pgrecall::session {
+
+using upstream::Reply;
+using upstream::Route;
+
+namespace {
+
+constexpr std::string_view kServerGone = "server closed the connection unexpectedly";
+
+void remember_shown(upstream::ParameterStatuses& shown, const wire::Frame& frame) {
+  const auto status = wire::ParameterStatus::decode(frame.payload);
+  if (!status) return;
+  for (auto& [name, value] : shown) {
+    if (name == status->name) {
+      value = status->value;
+      return;
+    }
+  }
+  shown.emplace_back(status->name, status->value);
+}
+
+}  // namespace
+
+void ClientSession::on_authentication(const wire::Frame& frame) {
+  state_->login.on_authentication(frame);
+}
+
+void ClientSession::on_server_ready() {
+  State& state = *state_;
+  if (!state.login.done()) return state.login.on_server_ready();
+}
+
+void ClientSession::on_reply(const upstream::Step& step, const wire::Frame& frame) {
+  State& state = *state_;
+  SessionCore& core = state.core;
+  if (step.route != Route::kForward) {
+    if (step.note != upstream::kSettingsNote) return;
+    if (frame.type == wire::kErrorResponse) state.settings_error = frame.payload;
+    if (frame.type != wire::kReadyForQuery) return;
+    const std::string error = std::exchange(state.settings_error, {});
+    if (!state.login.done()) return state.login.on_settings_applied(error);
+    if (error.empty()) return;
+    // What this client had set cannot be set again: it must not go on under other settings.
+    const wire::ErrorFields fields = wire::read_error_fields(error);
+    return core.fatal(fields.sqlstate, fields.message,
+                      "A setting of this session could not be restored on another connection.");
+  }
+  if (frame.type == wire::kErrorResponse) {
+    if (wire::read_error_fields(frame.payload).fatal()) return;  // on_server_lost shows it
+    state.unit_error = true;
+  }
+  if (frame.type == wire::kParameterStatus) remember_shown(core.shown_parameters, frame);
+  std::string rewritten;
+  if (step.reply == Reply::kQuery)
+    state.simple.on_reply(frame);
+  else if (step.reply != Reply::kFunctionCall)
+    state.extended.on_reply(step, frame, &rewritten);
+  core.worker.stats.bytes_from_servers.add(frame.bytes.size());
+  core.output.append(rewritten.empty() ? frame.bytes : std::string_view(rewritten));
+  core.flush();
+  if (frame.type == wire::kReadyForQuery) ready();
+}
+
+void ClientSession::ready() {
+  State& state = *state_;
+  SessionCore& core = state.core;
+  const bool error = std::exchange(state.unit_error, false);
+  state.transaction.ready(core.server->status(), error);
+  state.reads.finish(error);
+  state.simple.on_ready();
+  state.extended.on_ready();
+  core.server->applied = core.settings.values().server;
+  core.release_if_idle();
+  if (!state.input.empty() || state.shutting_down) core.worker.host.resume_later(*this);
+}
+
+void ClientSession::on_reply_part(const upstream::Step& step, std::string_view bytes, bool first) {
+  if (step.route != Route::kForward) return;
+  SessionCore& core = state_->core;
+  if (first || state_->reads.recording()) state_->reads.record('D', bytes);
+  core.worker.stats.bytes_from_servers.add(bytes.size());
+  core.output.append(bytes);
+  core.flush();
+}
+
+void ClientSession::on_own_reply(std::string bytes, uint32_t note) {
+  state_->core.output.append(bytes);
+  state_->extended.on_own_reply(note);
+  state_->core.flush();
+}
+
+void ClientSession::on_server_lost(std::string_view error) {
+  State& state = *state_;
+  SessionCore& core = state.core;
+  core.forget_server();
+  state.reads.stop_waiting();
+  state.extended.on_lost();
+  if (core.closing) return;
+  if (!error.empty()) {
+    core.output.push_back(wire::kErrorResponse);
+    wire::append_u32(core.output, static_cast<uint32_t>(error.size() + 4));
+    core.output.append(error);
+    core.flush();
+    core.closing = true;
+    return core.worker.host.close_later(*this);
+  }
+  core.fatal("08006", kServerGone);
+}
+
+void ClientSession::on_lease(upstream::ServerConnection& server) {
+  State& state = *state_;
+  server.set_user(this);
+  if (!state.login.done()) return state.login.on_lease(server);
+  state.core.adopt(server);
+  resume();
+}
+
+void ClientSession::on_no_lease(NoLease why, std::string_view detail) {
+  State& state = *state_;
+  state.core.waiting = false;
+  state.reads.stop_waiting();
+  switch (why) {
+    case NoLease::kTimeout:
+      return state.core.fatal("53300", "no server connection became free within pool.wait_timeout",
+                              "Raise pool.size, or look for clients that hold connections: the "
+                              "admin port shows who is pinned and why.");
+    case NoLease::kFull:
+      return state.core.fatal("53300", "too many clients wait for a server connection");
+    case NoLease::kPoolLost:
+      return state.core.fatal("57P01", "the connections of this user to the server are gone",
+                              "Connect again: the login is relayed to the server.");
+    case NoLease::kUnreachable:
+      return state.core.fatal("08006", "could not connect to the server: " + std::string(detail));
+  }
+}
+
+void ClientSession::on_flight(uint64_t query, cache::CachedResultPtr result) {
+  state_->reads.on_flight(query, std::move(result));
+  resume();
+}
+
+void ClientSession::on_cancel() {
+  SessionCore& core = state_->core;
+  if (core.server != nullptr && core.owed()) core.worker.host.cancel_server(*core.server);
+}
+
+void ClientSession::on_client_end() {
+  State& state = *state_;
+  SessionCore& core = state.core;
+  core.closing = true;
+  state.reads.stop_waiting();
+  if (core.waiting) core.worker.host.stop_waiting(*this);
+  core.waiting = false;
+  terminate();
+}
+
+void ClientSession::terminate() {
+  SessionCore& core = state_->core;
+  if (core.server == nullptr) return;
+  upstream::ServerConnection* server = std::exchange(core.server, nullptr);
+  if (server->phase() != upstream::ServerConnection::Phase::kReady) {
+    // A login that nobody waits for any more.
+    server->set_user(nullptr);
+    return server->abandon();
+  }
+  if (state_->copy_left > 0) {
+    // Half a message was sent: nothing can follow it.
+    server->set_user(nullptr);
+    return server->abandon();
+  }
+  if (!server->queue().empty()) core.worker.host.cancel_server(*server);
+  server->applied = core.settings.values().server;
+  server->tidy(core.pins != 0);
+}
+
+bool ClientSession::shut_down(bool now) {
+  State& state = *state_;
+  SessionCore& core = state.core;
+  state.shutting_down = true;
+  if (core.closing) return true;
+  const bool busy = core.owed() || core.in_transaction() || state.reads.waiting() || core.waiting;
+  if (busy && !now) return false;
+  core.fatal("57P01", "terminating connection due to administrator command");
+  return true;
+}
+
+void ClientSession::on_login_timeout() {
+  if (!state_->login.done()) {
+    state_->core.fatal("08006", "the login took longer than auth.login_timeout");
+  }
+}
+
+SlotId ClientSession::id() const {
+  return state_->core.session_id;
+}
+std::string& ClientSession::output() {
+  return state_->core.output;
+}
+size_t ClientSession::backlog() const {
+  return state_->input.size();
+}
+bool ClientSession::closing() const {
+  return state_->core.closing;
+}
+bool ClientSession::logged_in() const {
+  return state_->login.done();
+}
+bool ClientSession::waiting_for_lease() const {
+  return state_->core.waiting;
+}
+upstream::Pool* ClientSession::pool() const {
+  return state_->core.pool;
+}
+const std::string& ClientSession::user() const {
+  return state_->core.user;
+}
+const std::string& ClientSession::database() const {
+  return state_->core.database_name;
+}
+upstream::ServerConnection* ClientSession::server() const {
+  return state_->core.server;
+}
+uint32_t ClientSession::pins() const {
+  return state_->core.pins;
+}
+
+}  // namespace pgrecall::session

@@ -1,0 +1,49 @@
+// The parts of a ClientSession.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "pgrecall/session/client_session.h"
+#include "session/extended_query.h"
+#include "session/login_phase.h"
+#include "session/prepared_statements.h"
+#include "session/read_path.h"
+#include "session/session_core.h"
+#include "session/simple_query.h"
+#include "session/transaction.h"
+
+namespace pgrecall::session {
+
+struct ClientSession::State {
+  State(WorkerContext& worker, PeerInfo peer, ClientSession& owner)
+      : core(worker, owner),
+        login(core, std::move(peer)),
+        reads(core),
+        transaction(core),
+        simple(core, reads, transaction),
+        extended(core, reads, transaction) {
+    core.prepared = &prepared;
+  }
+
+  Progress dispatch(const wire::Frame& frame);
+  Progress function_call(const wire::Frame& frame);
+  void pass_copy(const wire::Frame& frame);
+
+  SessionCore core;
+  LoginPhase login;
+  PreparedStatements prepared;
+  ReadPath reads;
+  Transaction transaction;
+  SimpleQuery simple;
+  ExtendedQuery extended;
+
+  std::string input;        ///< not handled yet
+  size_t copy_left = 0;     ///< of a CopyData message that is passed on in parts
+  bool unit_error = false;  ///< an ErrorResponse was forwarded since the last ReadyForQuery
+  bool processing = false;
+  bool shutting_down = false;
+  std::string settings_error;  ///< payload of the error that a silent set-up query met
+};
+
+}  // namespace pgrecall::session

@@ -1,0 +1,398 @@
+#include "session/extended_query.h"
+
+#include <utility>
+
+#include "pgrecall/wire/backend.h"
+#include "pgrecall/wire/builder.h"
+#include "pgrecall/wire/frontend.h"
+#include "session/count_answer.h"
+
+namespace pgrecall::session {
+
+using upstream::Reply;
+using upstream::Route;
+
+namespace {
+
+/// Key kinds: a Query's key ends after its literals; this byte tells the two apart.
+constexpr char kExtendedKey = 'X';
+
+bool parameters_may_be_clock(const wire::Bind& bind) {
+  size_t index = 0;
+  for (const auto& value : bind.parameters) {
+    if (value && bind.parameter_formats.of(index) == wire::kTextFormat &&
+        sql::has_clock_word(*value)) {
+      return true;
+    }
+    ++index;
+  }
+  return false;
+}
+
+}  // namespace
+
+Progress ExtendedQuery::handle(const wire::Frame& frame) {
+  // The next unit waits until the last one is answered: its transaction status decides.
+  if (!unit_open() && core_.owed()) return Progress::kBlocked;
+  if (!std::exchange(clock_started_, true)) reads_.start_clock();
+  switch (frame.type) {
+    case wire::kParse:
+      return parse(frame);
+    case wire::kBind:
+      return bind(frame);
+    case wire::kDescribe:
+      return describe(frame);
+    case wire::kClose:
+      return close(frame);
+    case wire::kExecute:
+      return execute(frame);
+    case wire::kFlush:
+      return flush_message();
+    default:
+      return sync(frame);
+  }
+}
+
+Progress ExtendedQuery::malformed(std::string_view what) {
+  core_.fatal("08P01", "invalid " + std::string(what) + " message");
+  return Progress::kClosed;
+}
+
+void ExtendedQuery::hold(const wire::Frame& frame, Held held) {
+  held.type = frame.type;
+  held.bytes = frame.bytes;
+  held_.push_back(std::move(held));
+}
+
+Progress ExtendedQuery::parse(const wire::Frame& frame) {
+  const auto message = wire::Parse::decode(frame.payload);
+  if (!message) return malformed("Parse");
+  const uint32_t most = core_.worker.shared.config.limits.client_statements;
+  if (core_.prepared->size() >= most) {
+    core_.fatal("53400", "too many prepared statements (limits.client_statements = " +
+                             std::to_string(most) + ")");
+    return Progress::kClosed;
+  }
+  auto statement = std::make_shared<ClientStatement>();
+  statement->name = message->statement;
+  statement->sql = message->sql;
+  statement->types = message->parameter_types.bytes();
+  statement->entry = core_.worker.memo.text(message->sql);
+  statement->id = core_.worker.shared.statement_names.id_of(statement->sql, statement->types);
+  Held held;
+  held.statement = statement;
+  if (!statement->name.empty()) held.clash = core_.prepared->find(statement->name);
+  if (!held.clash) core_.prepared->put(statement);
+  hold(frame, std::move(held));
+  return Progress::kDone;
+}
+
+Progress ExtendedQuery::bind(const wire::Frame& frame) {
+  const auto message = wire::Bind::decode(frame.payload);
+  if (!message) return malformed("Bind");
+  auto portal = std::make_shared<ClientPortal>();
+  portal->name = message->portal;
+  portal->statement = core_.prepared->find(message->statement);
+  const size_t names = message->portal.size() + message->statement.size() + 2;
+  portal->tail = frame.payload.substr(names);
+  portal->parameters_may_be_clock = parameters_may_be_clock(*message);
+  Held held;
+  held.statement = portal->statement;
+  held.portal = portal;
+  core_.prepared->put_portal(portal);
+  hold(frame, std::move(held));
+  return Progress::kDone;
+}
+
+Progress ExtendedQuery::describe(const wire::Frame& frame) {
+  const auto message = wire::Describe::decode(frame.payload);
+  if (!message) return malformed("Describe");
+  Held held;
+  held.kind = message->kind;
+  if (message->kind == wire::kStatement)
+    held.statement = core_.prepared->find(message->name);
+  else
+    held.portal = core_.prepared->portal(message->name);
+  hold(frame, std::move(held));
+  return Progress::kDone;
+}
+
+Progress ExtendedQuery::close(const wire::Frame& frame) {
+  const auto message = wire::Close::decode(frame.payload);
+  if (!message) return malformed("Close");
+  Held held;
+  held.kind = message->kind;
+  if (message->kind == wire::kStatement) {
+    held.statement = core_.prepared->find(message->name);
+    core_.prepared->erase(message->name);
+  } else {
+    held.portal = core_.prepared->portal(message->name);
+    core_.prepared->erase_portal(message->name);
+  }
+  hold(frame, std::move(held));
+  return Progress::kDone;
+}
+
+const std::shared_ptr<const PlanSet>& ExtendedQuery::plans_of(ClientStatement& statement) {
+  core_.refresh_context();
+  return core_.worker.memo.plans(*statement.entry, *core_.context, *core_.database, core_.user);
+}
+
+bool ExtendedQuery::needs_description() const {
+  for (const Held& held : held_) {
+    if (held.type == wire::kDescribe) return true;
+  }
+  return false;
+}
+
+bool ExtendedQuery::can_answer_held(const ClientPortal& portal) const {
+  if (on_server_) return false;
+  for (const Held& held : held_) {
+    switch (held.type) {
+      case wire::kParse:
+        if (held.clash || held.statement != portal.statement) return false;
+        break;
+      case wire::kBind:
+        if (held.portal.get() != &portal) return false;
+        break;
+      case wire::kDescribe:
+        if (held.kind != wire::kPortal || held.portal.get() != &portal) return false;
+        break;
+      case wire::kClose:
+        if (held.kind != wire::kStatement) return false;
+        break;
+      default:
+        return false;
+    }
+  }
+  return true;
+}
+
+Verdict ExtendedQuery::decide(const ClientPortal& portal, int32_t max_rows, ReadRequest* request) {
+  const auto& plans = plans_of(*portal.statement);
+  TextEntry& entry = *portal.statement->entry;
+  // The key: everything of the text's key, then what Parse and Bind brought.
+  key_ = entry.key;
+  key_ += kExtendedKey;
+  const auto types = static_cast<uint32_t>(portal.statement->types.size());
+  key_.append(reinterpret_cast<const char*>(&types), sizeof types);
+  key_ += portal.statement->types;
+  key_ += portal.tail;
+  *request = {&entry, &plans->plans.front(), {cache::hash_key(key_), key_}, needs_description()};
+  if (portal.on_server || !can_answer_held(portal)) {
+    reads_.set_reason(sql::BypassReason::kOwed);
+    return Verdict::kBypass;
+  }
+  if (max_rows > 0 || portal.answered) {
+    reads_.set_reason(sql::BypassReason::kRowLimit);
+    return Verdict::kBypass;
+  }
+  if (portal.parameters_may_be_clock) {
+    reads_.set_reason(sql::BypassReason::kClockLiteral);
+    return Verdict::kBypass;
+  }
+  return reads_.decide(*request);
+}
+
+Progress ExtendedQuery::execute(const wire::Frame& frame) {
+  const auto message = wire::Execute::decode(frame.payload);
+  if (!message) return malformed("Execute");
+  const auto portal = core_.prepared->portal(message->portal);
+  ReadRequest request;
+  bool miss = false;
+  if (portal && portal->statement) {
+    const auto& plans = plans_of(*portal->statement);
+    const Plan& plan = plans->plans.front();
+    if (!plans->multi() && answer_count(plan, *portal)) return Progress::kDone;
+    if (!plans->multi() && plan.counts_as_read) {
+      const Verdict verdict = decide(*portal, message->max_rows, &request);
+      if (verdict == Verdict::kWait) return Progress::kBlocked;
+      if (verdict == Verdict::kHit) {
+        serve(*portal, *request.plan);
+        return Progress::kDone;
+      }
+      miss = verdict == Verdict::kMiss;
+    }
+  }
+  if (core_.server == nullptr) {
+    if (!core_.ensure_lease()) return core_.closing ? Progress::kClosed : Progress::kBlocked;
+    return execute(frame);  // look again: the lease may have come with other defaults
+  }
+  return forward_execute(frame, portal, miss, request);
+}
+
+void ExtendedQuery::serve(ClientPortal& portal, const Plan& plan) {
+  answer_held(*reads_.result());
+  core_.output.append(reads_.result()->rows_and_completion());
+  portal.answered = true;
+  if (core_.in_transaction()) core_.read_locally = true;
+  reads_.served(plan);
+  core_.flush();
+}
+
+void ExtendedQuery::answer_held(const cache::CachedResult& result) {
+  for (Held& held : held_) {
+    switch (held.type) {
+      case wire::kParse:
+        held.statement->confirmed = true;
+        wire::append_parse_complete(core_.output);
+        break;
+      case wire::kBind:
+        wire::append_bind_complete(core_.output);
+        break;
+      case wire::kDescribe:
+        core_.output.append(result.row_description());
+        break;
+      default:
+        wire::append_close_complete(core_.output);
+    }
+  }
+  held_.clear();
+}
+
+bool ExtendedQuery::answer_count(const Plan& plan, const ClientPortal& portal) {
+  int64_t rows = 0;
+  if (portal.on_server || portal.answered || !can_answer_held(portal)) return false;
+  if (!estimated_count(core_, plan, &rows)) return false;
+  // The tail ends with the result formats: none, one for all, or one for the one column.
+  const std::string bind = portal.name + '\0' + '\0' + portal.tail;
+  const auto message = wire::Bind::decode(bind);
+  if (!message) return false;
+  const int16_t format = message->result_formats.of(0);
+  cache::CachedResult result;
+  append_count_description(result.bytes, plan.analysis.plain_count.column_name, format);
+  result.row_description_bytes = static_cast<uint32_t>(result.bytes.size());
+  answer_held(result);
+  append_count(core_.output, {}, rows, format, false);
+  if (core_.in_transaction()) core_.read_locally = true;
+  core_.worker.stats.count_estimates.add();
+  core_.flush();
+  return true;
+}
+
+Progress ExtendedQuery::sync(const wire::Frame& frame) {
+  bool closes_only = true;
+  for (const Held& held : held_) {
+    closes_only = closes_only && held.type == wire::kClose && held.kind == wire::kStatement;
+  }
+  if (!on_server_ && closes_only) {
+    for (size_t i = 0; i < held_.size(); ++i) wire::append_close_complete(core_.output);
+    held_.clear();
+    wire::append_ready_for_query(core_.output, core_.visible_status());
+    if (!core_.in_transaction()) core_.prepared->clear_portals();
+    clock_started_ = false;
+    core_.flush();
+    core_.release_if_idle();
+    return Progress::kDone;
+  }
+  bool blocked = false;
+  if (!ready_to_send(&blocked)) return blocked ? Progress::kBlocked : Progress::kClosed;
+  send_held(false);
+  core_.writes()->before_sync();
+  core_.server->output().append(frame.bytes);
+  core_.server->expect(Reply::kSync, Route::kForward);
+  core_.server->flush();
+  on_server_ = false;
+  clock_started_ = false;
+  return Progress::kDone;
+}
+
+Progress ExtendedQuery::flush_message() {
+  if (held_.empty() && !on_server_) return Progress::kDone;
+  bool blocked = false;
+  if (!ready_to_send(&blocked)) return blocked ? Progress::kBlocked : Progress::kClosed;
+  send_held(false);
+  wire::append_flush(core_.server->output());
+  core_.server->flush();
+  return Progress::kDone;
+}
+
+Progress ExtendedQuery::flush_before_query() {
+  bool blocked = false;
+  if (!ready_to_send(&blocked)) return blocked ? Progress::kBlocked : Progress::kClosed;
+  send_held(false);
+  return Progress::kDone;
+}
+
+void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& frame,
+                             std::string* rewritten) {
+  const bool recorded = !executing_.empty() && executing_.front().second;
+  switch (frame.type) {
+    case wire::kParseComplete:
+      if (step.note == kParseNote) on_own_reply(kParseNote);
+      return;
+    case wire::kRowDescription:
+      if (step.note == kFillNote) reads_.record(frame.type, frame.bytes);
+      return;
+    case wire::kDataRow:
+      if (recorded) reads_.record(frame.type, frame.bytes);
+      return;
+    case wire::kNoticeResponse:
+      return reads_.refuse(sql::BypassReason::kNotASelect);
+    case wire::kErrorResponse:
+      failed_ = true;
+      rewrite_error(frame, rewritten);
+      return;
+    default:
+      break;
+  }
+  if (step.reply != Reply::kExecute || !step.completes || executing_.empty()) return;
+  const auto plans = executing_.front().first;
+  executing_.pop_front();
+  const auto complete = frame.type == wire::kCommandComplete
+                            ? wire::CommandComplete::decode(frame.payload)
+                            : std::nullopt;
+  if (!complete) return;
+  if (recorded) {
+    reads_.record(frame.type, frame.bytes);
+    reads_.complete();
+  }
+  if (!plans) return;
+  transaction_.completed(plans->plans.front(), complete->tag);
+  if (plans->plans.front().analysis.session_effects & sql::kSessionDiscardAll) discard_ = true;
+}
+
+void ExtendedQuery::rewrite_error(const wire::Frame& frame, std::string* rewritten) {
+  // Names of ours must not reach the client: "pgr_12" is what it called something else.
+  const size_t at = frame.payload.find("\"pgr_");
+  if (at == std::string_view::npos || error_name_.empty()) return;
+  const size_t end = frame.payload.find('"', at + 1);
+  if (end == std::string_view::npos) return;
+  std::string payload(frame.payload.substr(0, at + 1));
+  payload += error_name_;
+  payload += frame.payload.substr(end);
+  rewritten->push_back(frame.type);
+  wire::append_u32(*rewritten, static_cast<uint32_t>(payload.size() + 4));
+  rewritten->append(payload);
+}
+
+void ExtendedQuery::on_own_reply(uint32_t note) {
+  if (note != kParseNote || parsing_.empty()) return;
+  parsing_.front()->confirmed = true;
+  parsing_.pop_front();
+}
+
+void ExtendedQuery::on_ready() {
+  if (failed_ && core_.server != nullptr) {
+    for (uint64_t id : sent_statements_) core_.server->statements.doubt(id);
+    core_.server->statements.unnamed = 0;
+  }
+  sent_statements_.clear();
+  parsing_.clear();
+  executing_.clear();
+  error_name_.clear();
+  failed_ = false;
+  on_server_ = false;
+  core_.prepared->drop_unconfirmed();
+  if (std::exchange(discard_, false)) core_.prepared->clear();
+  if (core_.status == 'I') core_.prepared->clear_portals();
+}
+
+void ExtendedQuery::on_lost() {
+  held_.clear();
+  parsing_.clear();
+  executing_.clear();
+  on_server_ = false;
+}
+
+}  // namespace pgrecall::session

@@ -1,0 +1,96 @@
+// ExtendedQuery: Parse, Bind, Describe, Execute, Close, Flush, Sync.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pgrecall/wire/frame.h"
+#include "session/prepared_statements.h"
+#include "session/read_path.h"
+#include "session/session_core.h"
+#include "session/transaction.h"
+
+namespace pgrecall::session {
+
+/// One per session. A *unit* is what the client sends up to its Sync. Its messages are held back
+/// until something needs the server (an Execute that is no hit, a Flush, the Sync): if everything
+/// held back can be answered here, it is, and the server never sees it. After the Sync the next
+/// unit waits for ReadyForQuery.
+class ExtendedQuery {
+ public:
+  ExtendedQuery(SessionCore& core, ReadPath& reads, Transaction& transaction)
+      : core_(core), reads_(reads), transaction_(transaction) {}
+
+  Progress handle(const wire::Frame& frame);
+  /// Before a Query or FunctionCall inside an unfinished unit.
+  Progress flush_before_query();
+  bool unit_open() const { return on_server_ || !held_.empty(); }
+
+  void on_reply(const upstream::Step& step, const wire::Frame& frame, std::string* rewritten);
+  void on_own_reply(uint32_t note);
+  void on_ready();
+  void on_lost();
+
+  static constexpr uint32_t kParseNote = 1;
+  static constexpr uint32_t kFillNote = 2;
+
+ private:
+  struct Held {
+    char type;
+    std::string bytes;
+    std::shared_ptr<ClientStatement> statement;  ///< Parse: the new one; Bind, Describe, Close
+    std::shared_ptr<ClientStatement> clash;      ///< Parse: the name is taken by this one
+    std::shared_ptr<ClientPortal> portal;        ///< Bind, Describe, Close of a portal
+    char kind = 0;                               ///< Describe and Close: 'S' or 'P'
+  };
+
+  Progress parse(const wire::Frame& frame);
+  Progress bind(const wire::Frame& frame);
+  Progress describe(const wire::Frame& frame);
+  Progress close(const wire::Frame& frame);
+  Progress execute(const wire::Frame& frame);
+  Progress sync(const wire::Frame& frame);
+  Progress flush_message();
+  Progress malformed(std::string_view what);
+
+  const std::shared_ptr<const PlanSet>& plans_of(ClientStatement& statement);
+  bool can_answer_held(const ClientPortal& portal) const;
+  bool needs_description() const;
+  void answer_held(const cache::CachedResult& result);
+  bool answer_count(const Plan& plan, const ClientPortal& portal);
+  void serve(ClientPortal& portal, const Plan& plan);
+  Verdict decide(const ClientPortal& portal, int32_t max_rows, ReadRequest* request);
+  Progress forward_execute(const wire::Frame& frame, const std::shared_ptr<ClientPortal>& portal,
+                           bool miss, const ReadRequest& request);
+
+  bool ready_to_send(bool* blocked);
+  void send_held(bool fill);
+  void send_parse(Held& held);
+  void send_bind(Held& held);
+  void send_named(const Held& held, bool fill);
+  void ensure_statement(const ClientStatement& statement);
+  void make_room(uint64_t id);
+  void ensure_portal(ClientPortal& portal);
+  void own_reply(std::string bytes, uint32_t note);
+  void rewrite_error(const wire::Frame& frame, std::string* rewritten);
+  void hold(const wire::Frame& frame, Held held);
+
+  SessionCore& core_;
+  ReadPath& reads_;
+  Transaction& transaction_;
+  std::vector<Held> held_;
+  bool on_server_ = false;  ///< something of this unit has been sent
+  bool failed_ = false;     ///< the server reported an error in this unit
+  std::deque<std::shared_ptr<ClientStatement>> parsing_;
+  std::deque<std::pair<std::shared_ptr<const PlanSet>, bool>> executing_;  ///< and: being recorded
+  std::vector<uint64_t> sent_statements_;  ///< Parses under names of ours in this unit
+  std::string error_name_;                 ///< what the client calls the statement we named last
+  std::string key_;
+  bool clock_started_ = false;
+  bool discard_ = false;
+};
+
+}  // namespace pgrecall::session

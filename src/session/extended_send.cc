@@ -1,0 +1,240 @@
+// What an extended-protocol unit sends to the server, with statement names of ours.
+#include <utility>
+
+#include "pgrecall/wire/builder.h"
+#include "pgrecall/wire/frontend.h"
+#include "session/extended_query.h"
+
+namespace pgrecall::session {
+
+using upstream::Reply;
+using upstream::Route;
+
+bool ExtendedQuery::ready_to_send(bool* blocked) {
+  if (!core_.ensure_lease()) {
+    *blocked = !core_.closing;
+    return false;
+  }
+  return true;
+}
+
+void ExtendedQuery::own_reply(std::string bytes, uint32_t note) {
+  if (core_.server->queue().empty()) {
+    core_.output.append(bytes);
+    on_own_reply(note);
+    core_.flush();
+  } else {
+    core_.server->queue().push_own(std::move(bytes), note);
+  }
+}
+
+void ExtendedQuery::send_held(bool fill) {
+  if (!std::exchange(on_server_, true)) {
+    core_.prepare_server();
+    transaction_.begin_unit();
+  }
+  for (Held& held : held_) {
+    switch (held.type) {
+      case wire::kParse:
+        send_parse(held);
+        break;
+      case wire::kBind:
+        send_bind(held);
+        break;
+      default:
+        send_named(held, fill);
+    }
+  }
+  held_.clear();
+  core_.server->flush();
+}
+
+void ExtendedQuery::make_room(uint64_t id) {
+  upstream::ServerConnection& server = *core_.server;
+  if (server.statements.take_doubt(id)) {
+    wire::append_close_statement(server.output(), "pgr_" + std::to_string(id));
+    server.expect(Reply::kClose, Route::kSkip);
+  }
+  const size_t most = core_.worker.shared.config.pool.prepared_statements_max;
+  while (server.statements.size() >= std::max<size_t>(most, 1)) {
+    const uint64_t oldest = server.statements.oldest();
+    wire::append_close_statement(server.output(), "pgr_" + std::to_string(oldest));
+    server.expect(Reply::kClose, Route::kSkip);
+    server.statements.erase(oldest);
+  }
+}
+
+void ExtendedQuery::send_parse(Held& held) {
+  upstream::ServerConnection& server = *core_.server;
+  parsing_.push_back(held.statement);
+  if (held.clash) {
+    // Let the server refuse it: under the name of the statement that is there.
+    ensure_statement(*held.clash);
+    error_name_ = held.statement->name;
+    const auto message = wire::Parse::decode(std::string_view(held.bytes).substr(5));
+    wire::Parse renamed = *message;
+    const std::string name = held.clash->server_name();
+    renamed.statement = name;
+    renamed.encode(server.output());
+    server.expect(Reply::kParse, Route::kForward, kParseNote);
+    return;
+  }
+  if (held.statement->name.empty()) {
+    server.output().append(held.bytes);
+    server.expect(Reply::kParse, Route::kForward, kParseNote);
+    server.statements.unnamed = held.statement->id;
+    return;
+  }
+  if (server.statements.contains(held.statement->id) && core_.status != 'E') {
+    server.statements.touch(held.statement->id);
+    std::string complete;
+    wire::append_parse_complete(complete);
+    return own_reply(std::move(complete), kParseNote);
+  }
+  error_name_ = held.statement->name;
+  make_room(held.statement->id);
+  wire::Parse renamed = *wire::Parse::decode(std::string_view(held.bytes).substr(5));
+  const std::string name = held.statement->server_name();
+  renamed.statement = name;
+  renamed.encode(server.output());
+  server.expect(Reply::kParse, Route::kForward, kParseNote);
+  server.statements.insert(held.statement->id);
+  sent_statements_.push_back(held.statement->id);
+}
+
+void ExtendedQuery::ensure_statement(const ClientStatement& statement) {
+  upstream::ServerConnection& server = *core_.server;
+  if (statement.name.empty()) {
+    if (server.statements.unnamed == statement.id) return;
+    server.statements.unnamed = statement.id;
+  } else if (server.statements.contains(statement.id)) {
+    return server.statements.touch(statement.id);
+  } else {
+    make_room(statement.id);
+    server.statements.insert(statement.id);
+    sent_statements_.push_back(statement.id);
+  }
+  const std::string name = statement.server_name();
+  wire::Parse parse;
+  parse.statement = name;
+  parse.sql = statement.sql;
+  parse.parameter_types = wire::OidList(statement.types);
+  parse.encode(server.output());
+  server.expect(Reply::kParse, Route::kSkipNoError);
+}
+
+void ExtendedQuery::send_bind(Held& held) {
+  upstream::ServerConnection& server = *core_.server;
+  held.portal->on_server = true;
+  if (!held.statement) {
+    // Unknown to us: an SQL-level PREPARE, or an error the server will report. Our unnamed
+    // statement must not be taken for the client's.
+    const auto message = wire::Bind::decode(std::string_view(held.bytes).substr(5));
+    if (message->statement.empty() && server.statements.unnamed != 0) {
+      wire::append_close_statement(server.output(), "");
+      server.expect(Reply::kClose, Route::kSkip);
+      server.statements.unnamed = 0;
+    }
+    server.output().append(held.bytes);
+  } else {
+    ensure_statement(*held.statement);
+    error_name_ = held.statement->name;
+    std::string payload = held.portal->name;
+    payload += '\0';
+    payload += held.statement->server_name();
+    payload += '\0';
+    payload += held.portal->tail;
+    server.output().push_back(wire::kBind);
+    wire::append_u32(server.output(), static_cast<uint32_t>(payload.size() + 4));
+    server.output().append(payload);
+  }
+  server.expect(Reply::kBind, Route::kForward);
+}
+
+void ExtendedQuery::ensure_portal(ClientPortal& portal) {
+  if (!portal.answered || portal.on_server || !portal.statement) return;
+  // A hit answered it; now the server must have it, and have it run to its end.
+  upstream::ServerConnection& server = *core_.server;
+  Held bind;
+  bind.type = wire::kBind;
+  bind.statement = portal.statement;
+  bind.portal = core_.prepared->portal(portal.name);
+  if (bind.portal.get() != &portal) return;
+  ensure_statement(*portal.statement);
+  portal.on_server = true;
+  std::string payload = portal.name;
+  payload += '\0';
+  payload += portal.statement->server_name();
+  payload += '\0';
+  payload += portal.tail;
+  server.output().push_back(wire::kBind);
+  wire::append_u32(server.output(), static_cast<uint32_t>(payload.size() + 4));
+  server.output().append(payload);
+  server.expect(Reply::kBind, Route::kSkip);
+  core_.writes()->before_execute(plans_of(*portal.statement)->plans.front());
+  wire::append_execute(server.output(), portal.name);
+  server.expect(Reply::kExecute, Route::kSkip);
+}
+
+void ExtendedQuery::send_named(const Held& held, bool fill) {
+  upstream::ServerConnection& server = *core_.server;
+  if (held.type == wire::kClose) {
+    if (held.kind == wire::kStatement && held.statement) {
+      // Servers keep the statement for others.
+      std::string complete;
+      wire::append_close_complete(complete);
+      return own_reply(std::move(complete), 0);
+    }
+    server.output().append(held.bytes);
+    return server.expect(Reply::kClose, Route::kForward);
+  }
+  if (held.kind == wire::kStatement) {
+    if (held.statement) {
+      ensure_statement(*held.statement);
+      error_name_ = held.statement->name;
+      wire::append_describe_statement(server.output(), held.statement->server_name());
+    } else {
+      server.output().append(held.bytes);
+    }
+    return server.expect(Reply::kDescribeStatement, Route::kForward);
+  }
+  if (held.portal) ensure_portal(*held.portal);
+  server.output().append(held.bytes);
+  server.expect(Reply::kDescribePortal, Route::kForward, fill ? kFillNote : 0);
+}
+
+Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
+                                        const std::shared_ptr<ClientPortal>& portal, bool miss,
+                                        const ReadRequest& request) {
+  std::shared_ptr<const PlanSet> plans;
+  if (portal && portal->statement) plans = plans_of(*portal->statement);
+  // Rule 1: the stamp is taken before the Bind leaves, so only a Bind still held back may fill.
+  if (miss)
+    reads_.forwarded_miss(request);
+  else if (plans && plans->plans.front().counts_as_read) {
+    reads_.bypassed(plans->plans.front(), reads_.reason());
+  }
+  if (plans && !on_server_) transaction_.before(plans->plans.front());
+  send_held(miss);
+  if (portal) ensure_portal(*portal);
+  Plan unknown;
+  if (!plans) {
+    unknown.writes.ids = {core_.database->database_dependency()};
+    unknown.writes.effect = sql::Effect::kOpaque;
+    unknown.suspects_catalog = true;
+    core_.pins |= sql::kSessionUnknown;
+  }
+  const Plan& plan = plans ? plans->plans.front() : unknown;
+  if (plan.writes.effect != sql::Effect::kNone) core_.worker.stats.writes.add();
+  if (plan.writes.effect == sql::Effect::kOpaque) core_.worker.stats.opaque_writes.add();
+  if (!plan.drops_database.empty()) core_.worker.host.close_idle_servers(plan.drops_database);
+  core_.worker.stats.server_queries.add();
+  core_.writes()->before_execute(plan);
+  core_.server->output().append(frame.bytes);
+  core_.server->expect(Reply::kExecute, Route::kForward);
+  core_.server->flush();
+  executing_.emplace_back(std::move(plans), miss);
+  return Progress::kDone;
+}
+
+}  // namespace pgrecall::session

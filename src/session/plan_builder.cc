@@ -1,0 +1,163 @@
+#include "session/plan_builder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "pgrecall/base/fault.h"
+
+namespace pgrecall::session {
+namespace {
+
+using invalidation::Verb;
+using sql::BypassReason;
+using sql::Effect;
+using sql::StatementKind;
+
+Verb verb_of(StatementKind kind) {
+  switch (kind) {
+    case StatementKind::kBegin:
+      return Verb::kBegin;
+    case StatementKind::kCommit:
+      return Verb::kCommit;
+    case StatementKind::kRollback:
+      return Verb::kRollback;
+    case StatementKind::kSavepoint:
+      return Verb::kSavepoint;
+    case StatementKind::kRelease:
+      return Verb::kRelease;
+    case StatementKind::kRollbackTo:
+      return Verb::kRollbackTo;
+    case StatementKind::kPrepareTransaction:
+      return Verb::kPrepareTransaction;
+    case StatementKind::kCommitPrepared:
+      return Verb::kCommitPrepared;
+    case StatementKind::kRollbackPrepared:
+      return Verb::kRollbackPrepared;
+    case StatementKind::kUnparsed:
+      return Verb::kUnknown;
+    default:
+      return Verb::kNone;
+  }
+}
+
+bool counts_as_read(const sql::StatementAnalysis& analysis) {
+  return analysis.kind == StatementKind::kSelect && analysis.effect == Effect::kNone &&
+         analysis.settings.empty();
+}
+
+}  // namespace
+
+Plan PlanBuilder::build(sql::StatementAnalysis analysis, const sql::Canonical& canonical,
+                        const SessionContext& context, std::string_view user) {
+  Plan plan;
+  plan.analysis = std::move(analysis);
+  plan.reason = plan.analysis.cacheable ? BypassReason::kNoBypass : plan.analysis.reason;
+  plan.counts_as_read = counts_as_read(plan.analysis);
+  plan.suspects_catalog = plan.analysis.effect == Effect::kOpaque;
+  add_writes(plan);
+  add_policy(plan, canonical, context, user);
+  if (!current_ && plan.reason == BypassReason::kNoBypass) {
+    plan.reason = catalog_ == nullptr ? BypassReason::kNoCatalog : BypassReason::kStaleCatalog;
+  }
+  if (plan.reason == BypassReason::kNoBypass) add_slots(plan);
+  add_fingerprint(plan, canonical);
+  return plan;
+}
+
+bool PlanBuilder::reads_only_tables(const sql::StatementAnalysis& analysis) const {
+  return std::all_of(analysis.reads.begin(), analysis.reads.end(), [&](sql::Oid oid) {
+    const sql::Relation* relation = catalog_ == nullptr ? nullptr : catalog_->relation(oid);
+    return relation != nullptr && (relation->kind == 'r' || relation->kind == 'p') &&
+           !relation->row_security;
+  });
+}
+
+void PlanBuilder::add_writes(Plan& plan) {
+  const sql::StatementAnalysis& analysis = plan.analysis;
+  invalidation::StatementWrites& writes = plan.writes;
+  writes.effect = analysis.effect;
+  writes.verb = verb_of(analysis.kind);
+  writes.self_committing = analysis.self_committing;
+  writes.locks = analysis.locks;
+  if (writes.verb == Verb::kPrepareTransaction || writes.verb == Verb::kCommitPrepared ||
+      writes.verb == Verb::kRollbackPrepared) {
+    writes.gid = analysis.name;
+  }
+  if (!current_ && catalog_ != nullptr) {
+    // Rule 9: under an outdated catalog a write may reach more than its analysis says, and a view
+    // or a policy may have been given a function that writes.
+    const bool hidden = analysis.kind == StatementKind::kSelect && !reads_only_tables(analysis);
+    if (analysis.effect == Effect::kWrites || hidden) writes.effect = Effect::kOpaque;
+  }
+  switch (writes.effect) {
+    case Effect::kNone:
+      return;
+    case Effect::kWrites:
+      for (sql::Oid relation : analysis.writes) {
+        writes.ids.push_back(database_.relation_dependency(relation));
+      }
+      return;
+    case Effect::kOpaque:
+    case Effect::kDdl:
+      writes.ids.push_back(database_.database_dependency());
+      return;
+    case Effect::kCluster:
+      writes.ids.push_back(database_.shared_dependency());
+      return;
+  }
+}
+
+std::vector<policy::RelationName> PlanBuilder::names(const std::vector<sql::Oid>& relations) const {
+  std::vector<policy::RelationName> names;
+  for (sql::Oid oid : relations) {
+    const sql::Relation* relation = catalog_->relation(oid);
+    if (relation == nullptr) continue;
+    const auto schema = catalog_->schemas.find(relation->schema);
+    names.push_back(
+        {schema == catalog_->schemas.end() ? std::string() : schema->second, relation->name});
+  }
+  return names;
+}
+
+void PlanBuilder::add_policy(Plan& plan, const sql::Canonical& canonical,
+                             const SessionContext& context, std::string_view user) {
+  if (catalog_ == nullptr || plan.analysis.kind != StatementKind::kSelect) return;
+  policy::RuleInput input;
+  input.named = names(plan.analysis.named);
+  input.reads = names(plan.analysis.reads);
+  input.shape = canonical.shape;
+  input.user = user;
+  input.database = database_.name();
+  input.application_name = context.application_name;
+  plan.policy = shared_.rules->policy_for(input);
+  if (plan.reason == BypassReason::kUnloggedTable && plan.policy.ttl_for_all) {
+    plan.reason = BypassReason::kNoBypass;
+  }
+  if (plan.reason == BypassReason::kNoBypass && !plan.policy.cache) {
+    plan.reason = BypassReason::kRule;
+  }
+}
+
+void PlanBuilder::add_slots(Plan& plan) {
+  plan.slots.push_back(database_.slot(database_.shared_dependency()));
+  plan.slots.push_back(database_.slot(database_.database_dependency()));
+  const auto& kept = plan.policy.ttl_only ? plan.analysis.policy_reads : plan.analysis.reads;
+  for (sql::Oid relation : kept) {
+    plan.slots.push_back(database_.slot(database_.relation_dependency(relation)));
+  }
+}
+
+void PlanBuilder::add_fingerprint(Plan& plan, const sql::Canonical& canonical) {
+  if (!plan.counts_as_read) return;
+  std::vector<uint32_t> tables;
+  if (catalog_ != nullptr) {
+    for (const auto& name : names(plan.analysis.named)) {
+      tables.push_back(shared_.stats.intern_table(database_.name(), name.schema + "." + name.name));
+    }
+  }
+  plan.fingerprint = shared_.stats.intern_fingerprint(
+      database_.name(), canonical.ok ? canonical.shape : "(unparsed)", tables);
+  plan.fingerprint_stats = &stats_.fingerprint(plan.fingerprint);
+}
+
+}  // namespace pgrecall::session

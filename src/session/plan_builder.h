@@ -1,0 +1,37 @@
+// PlanBuilder: from an analysis to a Plan: dependencies, write set, rules, statistics.
+#pragma once
+
+#include <string_view>
+
+#include "pgrecall/session/statement_memo.h"
+
+namespace pgrecall::session {
+
+/// Short-lived. `current` is false while the catalog may be outdated: then reads are bypassed and
+/// writes are opaque.
+class PlanBuilder {
+ public:
+  PlanBuilder(Shared& shared, stats::WorkerStats& stats, DatabaseState& database,
+              const sql::Catalog* catalog, bool current)
+      : shared_(shared), stats_(stats), database_(database), catalog_(catalog), current_(current) {}
+
+  Plan build(sql::StatementAnalysis analysis, const sql::Canonical& canonical,
+             const SessionContext& context, std::string_view user);
+
+ private:
+  void add_writes(Plan& plan);
+  void add_policy(Plan& plan, const sql::Canonical& canonical, const SessionContext& context,
+                  std::string_view user);
+  void add_slots(Plan& plan);
+  void add_fingerprint(Plan& plan, const sql::Canonical& canonical);
+  bool reads_only_tables(const sql::StatementAnalysis& analysis) const;
+  std::vector<policy::RelationName> names(const std::vector<sql::Oid>& relations) const;
+
+  Shared& shared_;
+  stats::WorkerStats& stats_;
+  DatabaseState& database_;
+  const sql::Catalog* catalog_;
+  bool current_;
+};
+
+}  // namespace pgrecall::session

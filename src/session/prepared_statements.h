@@ -1,0 +1,60 @@
+// PreparedStatements: the statements and portals of one client, by the client's names.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "session/session_core.h"
+
+namespace pgrecall::session {
+
+/// A Parse of the client. On servers it goes by `server_name`, shared by all clients that sent the
+/// same text and parameter types; the unnamed statement stays unnamed.
+struct ClientStatement {
+  std::string name;
+  std::string sql;
+  std::string types;  ///< parameter type oids as sent
+  uint64_t id = 0;
+  std::shared_ptr<TextEntry> entry;
+  bool confirmed = false;  ///< the server (or a hit) has accepted the Parse
+
+  std::string server_name() const { return name.empty() ? name : "pgr_" + std::to_string(id); }
+};
+
+/// A Bind of the client.
+struct ClientPortal {
+  std::string name;
+  std::shared_ptr<ClientStatement> statement;  ///< null: one that only the server knows
+  std::string tail;                      ///< parameter formats and values, result formats, as sent
+  bool parameters_may_be_clock = false;  ///< a text value may be read as a moving date
+  bool on_server = false;
+  bool answered = false;  ///< executed to its end by a hit: the server has not seen it
+};
+
+/// One per session.
+class PreparedStatements {
+ public:
+  std::shared_ptr<ClientStatement> find(std::string_view name) const;
+  void put(std::shared_ptr<ClientStatement> statement);
+  bool erase(std::string_view name);
+  void clear() { statements_.clear(); }
+  void drop_unnamed();
+  /// After the end of a unit: a Parse that failed or was skipped leaves nothing.
+  void drop_unconfirmed();
+  size_t size() const { return statements_.size(); }
+
+  std::shared_ptr<ClientPortal> portal(std::string_view name) const;
+  void put_portal(std::shared_ptr<ClientPortal> portal);
+  void erase_portal(std::string_view name);
+  void clear_portals() { portals_.clear(); }
+  bool has_portals() const { return !portals_.empty(); }
+
+ private:
+  std::unordered_map<std::string, std::shared_ptr<ClientStatement>> statements_;
+  std::unordered_map<std::string, std::shared_ptr<ClientPortal>> portals_;
+};
+
+}  // namespace pgrecall::session

@@ -1,0 +1,255 @@
+#include "session/read_path.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "pgrecall/base/fault.h"
+
+namespace pgrecall::session {
+
+using sql::BypassReason;
+
+BypassReason ReadPath::reason_now(const ReadRequest& request) const {
+  const SessionCore& core = core_;
+  if (core.worker.shared.mode.load(std::memory_order_relaxed) == config::CacheMode::kOff) {
+    return BypassReason::kCacheOff;
+  }
+  if (request.entry->reason != BypassReason::kNoBypass) return request.entry->reason;
+  if (core.context->cache_off) return BypassReason::kCacheOff;
+  if (core.status == 'E') return BypassReason::kFailedTransaction;
+  const bool snapshot = core.snapshot_isolation || !core.context->read_committed;
+  if (snapshot && !fault(Fault::kSnapshotIsolation)) return BypassReason::kIsolation;
+  if (core.server != nullptr) {
+    if (core.owed()) return BypassReason::kOwed;
+    const auto* writes = static_cast<TrackedWrites*>(core.server->observer.get());
+    if (writes->transaction_wrote() && !fault(Fault::kHitInOwnTransaction)) {
+      return BypassReason::kOwnWrites;
+    }
+    if (!core.settings.synchronised()) return BypassReason::kUnsettledSettings;
+    if (core.server->baseline()->in_recovery) return BypassReason::kNoControlRole;
+  }
+  constexpr uint32_t kBlind = sql::kSessionTemporary | sql::kSessionListen |
+                              sql::kSessionAdvisoryLock | sql::kSessionUnknown;
+  if ((core.pins & kBlind) != 0) return BypassReason::kPinned;
+  return BypassReason::kNoBypass;
+}
+
+bool ReadPath::usable(const cache::CachedResult& result, const ReadRequest& request) const {
+  if (request.needs_description && result.row_description_bytes == 0) return false;
+  if (core_.worker.clock.now() >= result.expires_at) return false;
+  return invalidation::EpochTable::holds(result.stamp);
+}
+
+Verdict ReadPath::decide(const ReadRequest& request) {
+  reason_ = reason_now(request);
+  if (reason_ != BypassReason::kNoBypass) return Verdict::kBypass;
+  if (std::exchange(flight_ended_, false)) {
+    wait_flight_ = 0;
+    result_ = std::move(flight_result_);
+    kind_ = stats::HitKind::kJoin;
+    if (result_ && (!request.needs_description || result_->row_description_bytes != 0)) {
+      return Verdict::kHit;
+    }
+    result_ = core_.worker.shared.results.find(request.key);
+    kind_ = stats::HitKind::kTier1;
+    if (result_ && usable(*result_, request)) return Verdict::kHit;
+    lead_flight_ = 0;
+    return miss(request);  // goes on by itself: without joining or leading again
+  }
+  result_ = core_.worker.shared.results.find(request.key);
+  kind_ = stats::HitKind::kTier1;
+  if (result_ && usable(*result_, request)) {
+    if (core_.worker.shared.mode.load(std::memory_order_relaxed) == config::CacheMode::kOn) {
+      return Verdict::kHit;
+    }
+    core_.worker.stats.observed_hits.add();
+  }
+  result_ = nullptr;
+  if (lead_flight_ != 0 && lead_key_ != request.key.bytes) end_flight(nullptr);
+  if (lead_flight_ != 0) return miss(request);
+  if (!invalidation::EpochTable::stamp(request.plan->slots, &stamp_)) {
+    reason_ = BypassReason::kFence;
+    return Verdict::kBypass;
+  }
+  if (core_.worker.shared.mode.load(std::memory_order_relaxed) == config::CacheMode::kObserve) {
+    return Verdict::kMiss;
+  }
+  const cache::JoinerId me{core_.worker.index, core_.session_id, ++query_number_};
+  const cache::Holds holds = core_.server == nullptr ? cache::Holds::kNothing
+                             : core_.status == 'I'   ? cache::Holds::kLease
+                                                     : cache::Holds::kTransaction;
+  const cache::Join join = core_.worker.shared.flights.join(request.key, stamp_, me, holds);
+  if (join.kind == cache::JoinKind::kWait) {
+    wait_flight_ = join.flight;
+    return Verdict::kWait;
+  }
+  lead_flight_ = join.kind == cache::JoinKind::kLead ? join.flight : 0;
+  if (lead_flight_ != 0) lead_key_ = request.key.bytes;
+  return Verdict::kMiss;
+}
+
+Verdict ReadPath::miss(const ReadRequest& request) {
+  if (invalidation::EpochTable::stamp(request.plan->slots, &stamp_)) return Verdict::kMiss;
+  end_flight(nullptr);
+  reason_ = BypassReason::kFence;
+  return Verdict::kBypass;
+}
+
+void ReadPath::served(const Plan& plan) {
+  end_flight(nullptr);  // a client that led while waiting for its lease and then found the answer
+  core_.worker.stats.hit(*plan.fingerprint_stats, kind_, core_.worker.precise_now() - started_,
+                         result_->origin_time, result_->bytes.size());
+  result_ = nullptr;
+}
+
+void ReadPath::bypassed(const Plan& plan, BypassReason reason) {
+  end_flight(nullptr);
+  if (!plan.counts_as_read || plan.fingerprint_stats == nullptr) return;
+  core_.worker.stats.bypass(*plan.fingerprint_stats, static_cast<uint8_t>(reason));
+}
+
+void ReadPath::forwarded_miss(const ReadRequest& request) {
+  PGR_ASSERT(fill_ == nullptr);
+  core_.worker.stats.miss(*request.plan->fingerprint_stats);
+  auto fill = std::make_unique<Fill>();
+  fill->flight = std::exchange(lead_flight_, 0);
+  fill->key = request.key.bytes;
+  fill->key_hash = request.key.hash;
+  fill->plans = request.entry->plans;
+  fill->plan = request.plan;
+  fill->hint_ttl_ms = request.entry->canonical.hints.ttl_ms;
+  fill->sent = core_.worker.precise_now();
+  fill->result = std::make_shared<cache::CachedResult>();
+  // Rule 1: a fresh stamp, taken before the bytes leave and before the catalog is found unchanged.
+  const bool stamped = invalidation::EpochTable::stamp(request.plan->slots, &fill->result->stamp);
+  fill->catalog_version = core_.database->current_version();
+  if (!stamped || fill->catalog_version != request.entry->plans->catalog_version) {
+    fill->refused = true;
+    fill->why = BypassReason::kFence;
+  }
+  if (fill->flight != 0 && !fill->refused) {
+    core_.worker.shared.flights.restamp(fill->flight, fill->result->stamp);
+    core_.worker.shared.flights.set_leader_has_lease(fill->flight);
+  }
+  fill->result->stamped_at = core_.worker.clock.now();
+  fill_ = std::move(fill);
+}
+
+void ReadPath::on_flight(uint64_t query, cache::CachedResultPtr result) {
+  if (wait_flight_ == 0 || query != query_number_) return;
+  flight_ended_ = true;
+  flight_result_ = std::move(result);
+  wait_flight_ = 0;
+}
+
+void ReadPath::stop_waiting() {
+  if (wait_flight_ != 0) {
+    core_.worker.shared.flights.leave(wait_flight_,
+                                      {core_.worker.index, core_.session_id, query_number_});
+    wait_flight_ = 0;
+  }
+  flight_ended_ = false;
+  flight_result_ = nullptr;
+  end_flight(nullptr);
+  if (fill_) {
+    refuse(BypassReason::kNoBypass);
+    finish(true);
+  }
+}
+
+void ReadPath::record(char type, std::string_view bytes) {
+  if (!fill_ || fill_->refused) return;
+  cache::CachedResult& result = *fill_->result;
+  const size_t most =
+      std::min(fill_->plan->policy.max_bytes, core_.worker.shared.config.cache.entry_max_bytes);
+  if (result.bytes.size() + bytes.size() > most) return refuse(BypassReason::kTooLarge);
+  if (type == 'T' && result.bytes.empty()) {
+    result.row_description_bytes = static_cast<uint32_t>(bytes.size());
+  }
+  if (type == 'D') ++result.rows;
+  result.bytes.append(bytes);
+}
+
+void ReadPath::refuse(BypassReason reason) {
+  if (!fill_ || fill_->refused) return;
+  fill_->refused = true;
+  fill_->why = reason;
+  fill_->result->bytes.clear();
+  fill_->result->bytes.shrink_to_fit();
+}
+
+void ReadPath::complete() {
+  if (fill_) fill_->complete = true;
+}
+
+void ReadPath::finish(bool error) {
+  if (!fill_) return;
+  const TimePoint now = core_.worker.precise_now();
+  fill_->result->origin_time = now - fill_->sent;
+  lead_flight_ = std::exchange(fill_->flight, 0);
+  if (!error && fill_->complete) {
+    core_.worker.stats.origin(*fill_->plan->fingerprint_stats, fill_->result->origin_time,
+                              now - started_);
+  }
+  const bool stored = !error && fill_->complete && !fill_->refused && store();
+  if (stored) {
+    core_.worker.stats.fill();
+    end_flight(fill_->result);
+  } else {
+    core_.worker.stats.refuse_fill(static_cast<uint8_t>(fill_->why));
+    end_flight(nullptr);
+  }
+  fill_ = nullptr;
+}
+
+bool ReadPath::store() {
+  Fill& fill = *fill_;
+  if (fault(Fault::kStampAfterReply)) {
+    invalidation::EpochTable::stamp(fill.plan->slots, &fill.result->stamp);
+  }
+  if (!invalidation::EpochTable::may_fill(fill.result->stamp)) {
+    fill.why = BypassReason::kFence;
+    return false;
+  }
+  if (fill.result->origin_time < fill.plan->policy.min_query) {
+    fill.why = BypassReason::kRule;
+    return false;
+  }
+  fill.result->fingerprint = fill.plan->fingerprint;
+  fill.result->expires_at = expiry(fill);
+  fill.result->bytes.shrink_to_fit();
+  return core_.worker.shared.results.insert({fill.key_hash, fill.key}, fill.result);
+}
+
+TimePoint ReadPath::expiry(const Fill& fill) {
+  const policy::Policy& policy = fill.plan->policy;
+  Duration life = policy.ttl;
+  if (fill.hint_ttl_ms >= 0)
+    life = std::min<Duration>(life, std::chrono::milliseconds(fill.hint_ttl_ms));
+  // Without a feed nobody tells of writes past pgrecall; only a rule may accept that for longer.
+  if (!policy.ttl_only) {
+    life = std::min<Duration>(life, core_.worker.shared.config.cache.max_age_without_feed);
+  }
+  const double share = 1.0 - policy.jitter * random_share();
+  return fill.result->stamped_at +
+         std::chrono::duration_cast<Duration>(std::chrono::duration<double>(life) * share);
+}
+
+double ReadPath::random_share() {
+  uint64_t& state = core_.worker.random_state;
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return static_cast<double>(state >> 11) / static_cast<double>(uint64_t{1} << 53);
+}
+
+void ReadPath::end_flight(cache::CachedResultPtr result) {
+  const cache::FlightId flight = std::exchange(lead_flight_, 0);
+  if (flight == 0) return;
+  auto finished = core_.worker.shared.flights.finish(flight, std::move(result));
+  if (!finished.joiners.empty()) {
+    core_.worker.host.tell_joiners(std::move(finished.joiners), std::move(finished.result));
+  }
+}
+
+}  // namespace pgrecall::session

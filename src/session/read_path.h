@@ -1,0 +1,97 @@
+// ReadPath: hit, miss or bypass; and what becomes of a miss's answer.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "session/session_core.h"
+
+namespace pgrecall::session {
+
+/// One cacheable look-up: what is asked, under which key. Views live as long as the message.
+struct ReadRequest {
+  TextEntry* entry = nullptr;
+  const Plan* plan = nullptr;
+  cache::CacheKeyView key;
+  bool needs_description = true;  ///< the answer must begin with a RowDescription
+};
+
+enum class Verdict : uint8_t {
+  kHit,     ///< `result()` may be shown
+  kWait,    ///< another client asks the same: blocked until it is told
+  kMiss,    ///< cacheable: forward, and record the answer
+  kBypass,  ///< forward
+};
+
+/// One per session. A request is decided again after each wait; counters move only with the final
+/// verdict, which the caller confirms by `served`, `forwarded_miss` or `bypassed`.
+class ReadPath {
+ public:
+  explicit ReadPath(SessionCore& core) : core_(core) {}
+
+  Verdict decide(const ReadRequest& request);
+  const cache::CachedResultPtr& result() const { return result_; }
+  sql::BypassReason reason() const { return reason_; }
+  void set_reason(sql::BypassReason reason) { reason_ = reason; }
+
+  void served(const Plan& plan);
+  void bypassed(const Plan& plan, sql::BypassReason reason);
+  /// The miss is about to leave: takes the stamp (rule 1), leads the flight, starts recording.
+  void forwarded_miss(const ReadRequest& request);
+
+  /// A flight this client waits for has ended.
+  void on_flight(uint64_t query, cache::CachedResultPtr result);
+  bool waiting() const { return wait_flight_ != 0; }
+  void stop_waiting();
+
+  // The recording of the one miss in flight.
+  bool recording() const { return fill_ != nullptr; }
+  void record(char type, std::string_view bytes);
+  void refuse(sql::BypassReason reason);
+  void complete();          ///< CommandComplete arrived
+  void finish(bool error);  ///< ReadyForQuery arrived: stores or drops
+
+  /// When the statement under way was read; for latencies.
+  void start_clock() { started_ = core_.worker.precise_now(); }
+
+ private:
+  struct Fill {
+    std::string key;
+    uint64_t key_hash = 0;
+    std::shared_ptr<cache::CachedResult> result;
+    std::shared_ptr<const PlanSet> plans;  ///< keeps `plan` alive
+    const Plan* plan = nullptr;
+    uint64_t catalog_version = 0;
+    cache::FlightId flight = 0;
+    TimePoint sent{};
+    int64_t hint_ttl_ms = -1;
+    bool complete = false;
+    bool refused = false;
+    sql::BypassReason why = sql::BypassReason::kNoBypass;
+  };
+
+  sql::BypassReason reason_now(const ReadRequest& request) const;
+  bool usable(const cache::CachedResult& result, const ReadRequest& request) const;
+  Verdict miss(const ReadRequest& request);
+  void end_flight(cache::CachedResultPtr result);
+  TimePoint expiry(const Fill& fill);
+  bool store();
+  double random_share();
+
+  SessionCore& core_;
+  cache::CachedResultPtr result_;
+  sql::BypassReason reason_ = sql::BypassReason::kNoBypass;
+  std::unique_ptr<Fill> fill_;
+  invalidation::Stamp stamp_;
+  cache::FlightId lead_flight_ = 0;
+  std::string lead_key_;  ///< the flight's: another key must not use it
+  cache::FlightId wait_flight_ = 0;
+  uint64_t query_number_ = 0;
+  bool flight_ended_ = false;
+  cache::CachedResultPtr flight_result_;
+  stats::HitKind kind_ = stats::HitKind::kTier1;
+  TimePoint started_{};
+};
+
+}  // namespace pgrecall::session

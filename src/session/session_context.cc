@@ -1,0 +1,228 @@
+#include "pgrecall/session/session_context.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+namespace pgrecall::session {
+namespace {
+
+constexpr auto kInertSettings = std::to_array<std::string_view>({
+    "application_name",
+    "client_connection_check_interval",
+    "client_min_messages",
+    "commit_delay",
+    "commit_siblings",
+    "cpu_index_tuple_cost",
+    "cpu_operator_cost",
+    "cpu_tuple_cost",
+    "debug_pretty_print",
+    "debug_print_parse",
+    "debug_print_plan",
+    "debug_print_rewritten",
+    "effective_cache_size",
+    "effective_io_concurrency",
+    "enable_bitmapscan",
+    "enable_gathermerge",
+    "enable_hashagg",
+    "enable_hashjoin",
+    "enable_incremental_sort",
+    "enable_indexonlyscan",
+    "enable_indexscan",
+    "enable_material",
+    "enable_memoize",
+    "enable_mergejoin",
+    "enable_nestloop",
+    "enable_parallel_append",
+    "enable_parallel_hash",
+    "enable_partition_pruning",
+    "enable_partitionwise_aggregate",
+    "enable_partitionwise_join",
+    "enable_seqscan",
+    "enable_sort",
+    "enable_tidscan",
+    "from_collapse_limit",
+    "hash_mem_multiplier",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "jit",
+    "jit_above_cost",
+    "join_collapse_limit",
+    "lock_timeout",
+    "log_duration",
+    "log_error_verbosity",
+    "log_min_duration_statement",
+    "log_min_error_statement",
+    "log_min_messages",
+    "log_statement",
+    "maintenance_work_mem",
+    "parallel_setup_cost",
+    "parallel_tuple_cost",
+    "plan_cache_mode",
+    "random_page_cost",
+    "seq_page_cost",
+    "statement_timeout",
+    "synchronous_commit",
+    "tcp_keepalives_count",
+    "tcp_keepalives_idle",
+    "tcp_keepalives_interval",
+    "tcp_user_timeout",
+    "temp_buffers",
+    "track_activities",
+    "track_counts",
+    "track_functions",
+    "track_io_timing",
+    "work_mem",
+});
+static_assert(std::is_sorted(kInertSettings.begin(), kInertSettings.end()));
+
+std::string folded(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  return out;
+}
+
+bool is_utf8(std::string_view encoding) {
+  const std::string name = folded(encoding);
+  return name == "utf8" || name == "utf-8" || name == "unicode";
+}
+
+bool is_on(std::string_view value) {
+  const std::string name = folded(value);
+  return name == "on" || name == "true" || name == "yes" || name == "1";
+}
+
+bool is_read_committed(std::string_view value) {
+  const std::string name = folded(value);
+  return name == "read committed" || name == "read uncommitted";
+}
+
+/// Length-prefixed, so that no two different contexts have the same text.
+void append_part(std::string& text, std::string_view part) {
+  text += std::to_string(part.size());
+  text += ':';
+  text += part;
+}
+
+void apply(SessionContext& context, const upstream::Setting& setting) {
+  const std::string& name = setting.name;
+  const std::string& value = setting.value;
+  if (value.empty() && !setting.statement.empty() && name != "search_path") {
+    context.constant_settings = context.constant_settings && setting.statement.empty();
+  }
+  if (name == "search_path")
+    context.search_path = value;
+  else if (name == "role")
+    context.role = folded(value) == "none" ? context.session_role : value;
+  else if (name == "session_authorization")
+    context.session_role = context.role = value;
+  else if (name == "standard_conforming_strings")
+    context.standard_strings = is_on(value);
+  else if (name == "client_encoding")
+    context.utf8 = is_utf8(value);
+  else if (name == "default_transaction_isolation")
+    context.read_committed = is_read_committed(value);
+  else if (name == "transaction_isolation")
+    context.read_committed = is_read_committed(value);
+  else if (name == "application_name")
+    context.application_name = value;
+}
+
+std::vector<std::string> split_path(std::string_view path) {
+  std::vector<std::string> names;
+  size_t i = 0;
+  const auto skip_blanks = [&] {
+    while (i < path.size() && (path[i] == ' ' || path[i] == '\t' || path[i] == '\n')) ++i;
+  };
+  while (true) {
+    skip_blanks();
+    if (i >= path.size()) return names;
+    std::string name;
+    if (path[i] == '"') {
+      for (++i; i < path.size(); ++i) {
+        if (path[i] == '"') {
+          if (i + 1 >= path.size() || path[i + 1] != '"') break;
+          ++i;
+        }
+        name += path[i];
+      }
+      ++i;
+    } else {
+      while (i < path.size() && path[i] != ',' && path[i] != ' ') name += path[i++];
+      name = folded(name);
+    }
+    names.push_back(std::move(name));
+    skip_blanks();
+    if (i < path.size() && path[i] == ',')
+      ++i;
+    else if (i < path.size())
+      return names;  // not a list: the server refuses it as well
+  }
+}
+
+}  // namespace
+
+bool is_inert_setting(std::string_view name) {
+  return std::binary_search(kInertSettings.begin(), kInertSettings.end(), name);
+}
+
+std::shared_ptr<const SessionContext> ContextTable::intern(const upstream::Baseline& baseline,
+                                                           std::string_view database,
+                                                           std::string_view user,
+                                                           const upstream::SettingMap& settings,
+                                                           const upstream::SettingMap& local) {
+  auto context = std::make_shared<SessionContext>();
+  context->search_path = baseline.search_path;
+  context->session_role = context->role = baseline.role_name;
+  context->login_role_oid = baseline.role_oid;
+  context->standard_strings = is_on(baseline.standard_conforming_strings);
+  context->utf8 = true;  // the start-up packet carries no encoding; see below
+  if (!is_utf8(baseline.client_encoding)) context->utf8 = false;
+  context->read_committed = is_read_committed(baseline.default_isolation);
+
+  std::string& text = context->text;
+  append_part(text, database);
+  append_part(text, user);
+  append_part(text, std::to_string(baseline.database_oid));
+  append_part(text, std::to_string(baseline.role_oid));
+  append_part(text, std::to_string(baseline.hash));
+  append_part(text, baseline.client_encoding);
+  upstream::SettingMap all = settings;
+  for (const upstream::Setting& setting : local.all()) all.set(setting);
+  if (const auto* authorization = all.find("session_authorization"))
+    apply(*context, *authorization);
+  for (const upstream::Setting& setting : all.all()) {
+    if (setting.name != "session_authorization") apply(*context, setting);
+    if (is_inert_setting(setting.name)) continue;
+    append_part(text, setting.name);
+    append_part(text, setting.value.empty() ? setting.statement : setting.value);
+  }
+  // Rules may ask for it, so an analysis is shared only between clients of one name.
+  append_part(text, context->application_name);
+
+  std::lock_guard lock(mutex_);
+  if (auto found = contexts_.find(text); found != contexts_.end()) {
+    if (auto known = found->second.lock()) return known;
+  }
+  if (contexts_.size() >= sweep_at_) {
+    std::erase_if(contexts_, [](const auto& entry) { return entry.second.expired(); });
+    sweep_at_ = std::max<size_t>(1024, contexts_.size() * 2);
+  }
+  context->id = next_id_++;
+  contexts_[text] = context;
+  return context;
+}
+
+sql::ResolveScope resolve_scope(const SessionContext& context, const sql::Catalog& catalog) {
+  sql::ResolveScope scope;
+  scope.role = catalog.role(context.role);
+  for (const std::string& name : split_path(context.search_path)) {
+    if (name == "pg_catalog") scope.catalog_listed = true;
+    const sql::Oid schema = catalog.schema(name == "$user" ? context.role : name);
+    if (schema != sql::kInvalidOid) scope.search_path.push_back(schema);
+  }
+  return scope;
+}
+
+}  // namespace pgrecall::session

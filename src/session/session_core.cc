@@ -1,0 +1,116 @@
+#include "session/session_core.h"
+
+#include <utility>
+
+#include "pgrecall/wire/builder.h"
+
+namespace pgrecall::session {
+
+void SessionCore::error(std::string_view severity, std::string_view sqlstate,
+                        std::string_view message, std::string_view detail, std::string_view hint) {
+  wire::append_error(output, severity, sqlstate, message, detail, hint);
+  worker.stats.client_errors.add();
+  flush();
+}
+
+void SessionCore::fatal(std::string_view sqlstate, std::string_view message,
+                        std::string_view hint) {
+  if (closing) return;
+  error("FATAL", sqlstate, message, {}, hint);
+  closing = true;
+  worker.host.close_later(session);
+}
+
+bool SessionCore::ensure_lease() {
+  if (server != nullptr) return true;
+  if (waiting) return false;
+  upstream::ServerConnection* leased = worker.host.acquire(session, false);
+  if (leased == nullptr) {
+    waiting = !closing;
+    return false;
+  }
+  adopt(*leased);
+  return true;
+}
+
+void SessionCore::adopt(upstream::ServerConnection& leased) {
+  PGR_ASSERT(server == nullptr && leased.queue().empty());
+  waiting = false;
+  server = &leased;
+  if (baseline != leased.baseline()) {
+    const bool same = baseline && baseline->hash == leased.baseline()->hash;
+    baseline = leased.baseline();
+    if (!same) context = nullptr;
+  }
+  settings.server_has(leased.applied);
+  refresh_context();
+  // Statements prepared under an older catalog may have another result type by now.
+  const uint64_t version = database->current_version();
+  if (version != 0 && leased.statements_version != version) {
+    if (leased.statements.size() > 0) leased.query_silently("DEALLOCATE ALL");
+    leased.statements.clear();
+    leased.statements_version = version;
+  }
+}
+
+void SessionCore::prepare_server() {
+  PGR_ASSERT(server != nullptr);
+  if (!settings.synchronised()) {
+    const std::string sql =
+        upstream::settings_difference(settings.values().server, settings.values().client);
+    server->query_silently(sql, upstream::kSettingsNote);
+    server->statements.unnamed = 0;
+    settings.applied_to_server();
+    server->applied = settings.values().server;
+  }
+  if (!lazy.empty()) {
+    std::string sql;
+    for (const std::string& statement : lazy) sql += sql.empty() ? statement : "; " + statement;
+    lazy.clear();
+    status = 'T';
+    server->query_silently(sql, upstream::kSettingsNote);
+    server->statements.unnamed = 0;
+  }
+  show_parameter_changes();
+}
+
+void SessionCore::show_parameter_changes() {
+  if (!server->queue().empty()) return;
+  for (const auto& [name, value] : server->parameters()) {
+    bool known = false;
+    for (auto& [shown_name, shown_value] : shown_parameters) {
+      if (shown_name != name) continue;
+      known = true;
+      if (shown_value == value) break;
+      shown_value = value;
+      wire::append_parameter_status(output, name, value);
+    }
+    if (!known) shown_parameters.emplace_back(name, value);
+  }
+}
+
+void SessionCore::release_if_idle() {
+  if (server == nullptr || owed() || status != 'I' || pins != 0) return;
+  if (worker.shared.config.pool.mode == config::PoolMode::kSession) return;
+  upstream::ServerConnection* leased = std::exchange(server, nullptr);
+  leased->applied = settings.values().server;
+  leased->tidy(false);
+}
+
+void SessionCore::forget_server() {
+  server = nullptr;
+  pins = 0;
+  hold_cursors.clear();
+}
+
+void SessionCore::refresh_context() {
+  if (!settings.take_changed() && context) return;
+  context = worker.shared.contexts.intern(*baseline, database_name, user, settings.values().client,
+                                          settings.values().local);
+}
+
+bool SessionCore::opens_lazily() const {
+  return worker.shared.config.pool.lazy_begin && server == nullptr && status == 'I';
+}
+
+}  // namespace pgrecall::session

@@ -1,0 +1,94 @@
+// SessionCore: the state of one client that all phases of its session share.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pgrecall/session/session_host.h"
+#include "pgrecall/session/tracked_writes.h"
+#include "session/settings_state.h"
+
+namespace pgrecall::session {
+
+/// What handling one client message came to.
+enum class Progress : uint8_t {
+  kDone,     ///< consumed
+  kBlocked,  ///< not consumed: to be handled again when something happens
+  kClosed,   ///< the session is ending
+};
+
+class PreparedStatements;
+
+/// Part of the ClientSession, which owns it.
+struct SessionCore {
+  SessionCore(WorkerContext& worker_context, ClientSession& owner)
+      : worker(worker_context), session(owner) {}
+
+  WorkerContext& worker;
+  ClientSession& session;
+  SlotId session_id;
+  std::string output;
+
+  // Who: fixed after start-up.
+  std::string user;
+  std::string database_name;
+  upstream::Pool* pool = nullptr;
+  DatabaseState* database = nullptr;
+
+  // The lease.
+  upstream::ServerConnection* server = nullptr;
+  bool waiting = false;  ///< for a lease
+  uint32_t pins = 0;     ///< SessionEffect bits that keep the lease
+  std::set<std::string> hold_cursors;
+
+  // Settings and what follows from them.
+  SettingsState settings;
+  std::shared_ptr<const upstream::Baseline> baseline;
+  std::shared_ptr<const SessionContext> context;
+  upstream::ParameterStatuses shown_parameters;  ///< what the client was last told
+
+  // The transaction as the client sees it.
+  char status = 'I';                ///< of the last ReadyForQuery
+  bool snapshot_isolation = false;  ///< REPEATABLE READ or SERIALIZABLE: no cache
+  std::vector<std::string> lazy;    ///< BEGIN and what followed it, not yet sent
+  bool read_locally = false;        ///< a hit was served in this transaction
+
+  PreparedStatements* prepared = nullptr;  ///< owned by the ClientSession
+  bool closing = false;
+
+  TrackedWrites* writes() {
+    return server == nullptr ? nullptr : static_cast<TrackedWrites*>(server->observer.get());
+  }
+  /// Something from the server is still owed to this client.
+  bool owed() const { return server != nullptr && server->queue().owes_client(); }
+  char visible_status() const { return lazy.empty() ? status : 'T'; }
+  bool in_transaction() const { return visible_status() != 'I'; }
+
+  void flush() { worker.host.flush_later(session); }
+  /// An ErrorResponse of our own, without ReadyForQuery.
+  void error(std::string_view severity, std::string_view sqlstate, std::string_view message,
+             std::string_view detail = {}, std::string_view hint = {});
+  /// As `error` with FATAL, and the connection ends.
+  void fatal(std::string_view sqlstate, std::string_view message, std::string_view hint = {});
+
+  /// True if a server connection is there and set up as this client expects; else it is waited for.
+  bool ensure_lease();
+  /// Takes a connection over: its baseline, parameters and settings.
+  void adopt(upstream::ServerConnection& leased);
+  /// Sends what has to precede the client's next statement: settings, a pending BEGIN.
+  void prepare_server();
+  /// Gives the lease back if nothing holds it.
+  void release_if_idle();
+  void forget_server();
+  /// Makes `context` anew if a setting changed.
+  void refresh_context();
+  void show_parameter_changes();
+  bool opens_lazily() const;
+};
+
+}  // namespace pgrecall::session

@@ -1,0 +1,110 @@
+#include "session/settings_state.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace pgrecall::session {
+
+bool SettingsState::take_changed() {
+  return std::exchange(changed_, false);
+}
+
+void SettingsState::set_startup(upstream::Setting setting) {
+  startup_.set(setting);
+  now_.client.set(std::move(setting));
+  changed_ = true;
+}
+
+void SettingsState::erase(std::string_view name) {
+  now_.local.erase(name);
+  now_.server.erase(name);
+  if (const upstream::Setting* initial = startup_.find(name))
+    now_.client.set(*initial);
+  else
+    now_.client.erase(name);
+}
+
+void SettingsState::apply(const sql::SettingChange& change) {
+  changed_ = true;
+  switch (change.action) {
+    case sql::SettingChange::Action::kResetAll: {
+      // session_authorization and role are not touched by RESET ALL (GUC_NO_RESET_ALL).
+      std::vector<std::string> names;
+      for (const auto& setting : now_.client.all()) names.push_back(setting.name);
+      for (const auto& setting : now_.local.all()) names.push_back(setting.name);
+      for (const std::string& name : names) {
+        if (name != "role" && name != "session_authorization") erase(name);
+      }
+      return;
+    }
+    case sql::SettingChange::Action::kReset:
+      if (change.name == "session_authorization") erase("role");
+      return erase(change.name);
+    case sql::SettingChange::Action::kSet:
+      break;
+  }
+  upstream::Setting setting{change.name, change.value, change.statement};
+  if (change.local) return now_.local.set(std::move(setting));
+  if (change.name == "session_authorization") erase("role");
+  now_.local.erase(change.name);
+  now_.server.set(setting);
+  now_.client.set(std::move(setting));
+}
+
+void SettingsState::discard_all() {
+  now_.local.clear();
+  now_.server.clear();
+  now_.client = startup_;
+  changed_ = true;
+}
+
+void SettingsState::begin() {
+  if (in_transaction_) return;
+  in_transaction_ = true;
+  at_begin_ = now_;
+  savepoints_.clear();
+}
+
+void SettingsState::commit() {
+  in_transaction_ = false;
+  savepoints_.clear();
+  if (!now_.local.empty()) changed_ = true;
+  now_.local.clear();
+}
+
+void SettingsState::roll_back() {
+  if (in_transaction_ && !(now_ == at_begin_)) {
+    now_ = at_begin_;
+    changed_ = true;
+  }
+  commit();
+}
+
+void SettingsState::savepoint(std::string_view name) {
+  if (in_transaction_) savepoints_.push_back({std::string(name), now_});
+}
+
+bool SettingsState::has_savepoint(std::string_view name) const {
+  return std::any_of(savepoints_.begin(), savepoints_.end(),
+                     [&](const Savepoint& savepoint) { return savepoint.name == name; });
+}
+
+void SettingsState::release(std::string_view name) {
+  for (size_t i = savepoints_.size(); i-- > 0;) {
+    if (savepoints_[i].name != name) continue;
+    savepoints_.resize(i);
+    return;
+  }
+}
+
+void SettingsState::roll_back_to(std::string_view name) {
+  for (size_t i = savepoints_.size(); i-- > 0;) {
+    if (savepoints_[i].name != name) continue;
+    savepoints_.resize(i + 1);
+    if (!(now_ == savepoints_[i].values)) changed_ = true;
+    now_ = savepoints_[i].values;
+    return;
+  }
+}
+
+}  // namespace pgrecall::session

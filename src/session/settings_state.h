@@ -1,0 +1,65 @@
+// SettingsState: the run-time parameters of one client, through transactions and savepoints.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pgrecall/sql/statement_analysis.h"
+#include "pgrecall/upstream/settings.h"
+
+namespace pgrecall::session {
+
+/// Owned by one session. `client` is what the client believes, `server` what the leased server
+/// connection has; they differ only after a RESET that fell back to the server's default instead of
+/// the client's start-up value, until the next synchronisation.
+class SettingsState {
+ public:
+  struct Values {
+    upstream::SettingMap client;
+    upstream::SettingMap server;
+    upstream::SettingMap local;  ///< SET LOCAL, gone with the transaction
+    friend bool operator==(const Values&, const Values&) = default;
+  };
+
+  const Values& values() const { return now_; }
+  bool synchronised() const { return now_.client == now_.server; }
+  /// True if the client-visible values changed since the last call: the context must be made anew.
+  bool take_changed();
+
+  /// What the client asked for in its start-up packet: RESET returns to it.
+  void set_startup(upstream::Setting setting);
+  /// A lease: the connection now has what the client believes.
+  void applied_to_server() { now_.server = now_.client; }
+  /// The lease is on a connection with these settings, not yet synchronised.
+  void server_has(const upstream::SettingMap& applied) { now_.server = applied; }
+
+  /// A statement that changes settings has completed.
+  void apply(const sql::SettingChange& change);
+  void discard_all();
+
+  void begin();      ///< a transaction starts
+  void commit();     ///< SET LOCAL ends
+  void roll_back();  ///< everything since `begin` ends
+  void savepoint(std::string_view name);
+  void release(std::string_view name);
+  void roll_back_to(std::string_view name);
+  bool has_savepoint(std::string_view name) const;
+  bool in_transaction() const { return in_transaction_; }
+
+ private:
+  struct Savepoint {
+    std::string name;
+    Values values;
+  };
+  void erase(std::string_view name);
+
+  upstream::SettingMap startup_;
+  Values now_;
+  Values at_begin_;
+  std::vector<Savepoint> savepoints_;
+  bool in_transaction_ = false;
+  bool changed_ = true;
+};
+
+}  // namespace pgrecall::session

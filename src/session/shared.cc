@@ -1,0 +1,16 @@
+#include "pgrecall/session/shared.h"
+
+namespace pgrecall::session {
+
+uint64_t StatementNames::id_of(std::string_view sql, std::string_view types) {
+  std::string key(sql);
+  key += '\0';
+  key += types;
+  std::lock_guard lock(mutex_);
+  if (ids_.size() >= kTextsMax) ids_.clear();
+  auto [at, inserted] = ids_.try_emplace(std::move(key), next_);
+  if (inserted) ++next_;
+  return at->second;
+}
+
+}  // namespace pgrecall::session

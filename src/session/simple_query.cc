@@ -1,0 +1,150 @@
+#include "session/simple_query.h"
+
+#include <utility>
+
+#include "pgrecall/wire/backend.h"
+#include "pgrecall/wire/builder.h"
+#include "pgrecall/wire/frontend.h"
+#include "session/count_answer.h"
+#include "session/prepared_statements.h"
+
+namespace pgrecall::session {
+
+Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
+  if (core_.owed() && !in_unit) return Progress::kBlocked;
+  const auto query = wire::Query::decode(frame.payload);
+  if (!query) {
+    core_.fatal("08P01", "invalid Query message");
+    return Progress::kClosed;
+  }
+  if (!std::exchange(clock_started_, true)) reads_.start_clock();
+  // A Query ends the unnamed statement and the unnamed portal (protocol, "Extended Query").
+  core_.prepared->drop_unnamed();
+  std::shared_ptr<TextEntry> entry = core_.worker.memo.text(query->sql);
+  core_.refresh_context();
+  ReadRequest request;
+  bool miss = false;
+  while (true) {
+    const auto& plans =
+        core_.worker.memo.plans(*entry, *core_.context, *core_.database, core_.user);
+    const Plan& plan = plans->plans.front();
+    miss = false;
+    if (in_unit) {
+      reads_.set_reason(sql::BypassReason::kOwed);
+    } else if (!plans->multi()) {
+      if (core_.server == nullptr && transaction_.answer_locally(plan, query->sql)) break;
+      if (answer_deallocate(plan) || answer_count(plan)) break;
+      if (plan.counts_as_read) {
+        request = {entry.get(), &plan, {entry->key_hash, entry->key}, true};
+        const Verdict verdict = reads_.decide(request);
+        if (verdict == Verdict::kWait) return Progress::kBlocked;
+        if (verdict == Verdict::kHit) {
+          serve();
+          reads_.served(plan);
+          break;
+        }
+        miss = verdict == Verdict::kMiss;
+      }
+    }
+    if (core_.server != nullptr) return forward(frame, entry, plans, miss, request);
+    // A lease may come with other defaults, and time passes: look again once it is there.
+    if (!core_.ensure_lease()) return core_.closing ? Progress::kClosed : Progress::kBlocked;
+  }
+  clock_started_ = false;
+  core_.flush();
+  core_.release_if_idle();
+  return Progress::kDone;
+}
+
+void SimpleQuery::serve() {
+  core_.output.append(reads_.result()->bytes);
+  wire::append_ready_for_query(core_.output, core_.visible_status());
+  if (core_.in_transaction()) core_.read_locally = true;
+}
+
+bool SimpleQuery::answer_count(const Plan& plan) {
+  int64_t rows = 0;
+  if (!estimated_count(core_, plan, &rows)) return false;
+  append_count(core_.output, plan.analysis.plain_count.column_name, rows, wire::kTextFormat, true);
+  wire::append_ready_for_query(core_.output, core_.visible_status());
+  if (core_.in_transaction()) core_.read_locally = true;
+  core_.worker.stats.count_estimates.add();
+  return true;
+}
+
+bool SimpleQuery::answer_deallocate(const Plan& plan) {
+  // Statements of the protocol live under names of ours on servers that are shared.
+  if ((plan.analysis.session_effects & sql::kSessionDeallocate) == 0) return false;
+  if (core_.status == 'E' || (core_.pins & sql::kSessionPrepare) != 0) return false;
+  const std::string& name = plan.analysis.name;
+  if (name.empty())
+    core_.prepared->clear();
+  else if (!core_.prepared->erase(name))
+    return false;
+  wire::append_command_complete(core_.output, name.empty() ? "DEALLOCATE ALL" : "DEALLOCATE");
+  wire::append_ready_for_query(core_.output, core_.visible_status());
+  core_.worker.stats.local_answers.add();
+  return true;
+}
+
+Progress SimpleQuery::forward(const wire::Frame& frame, const std::shared_ptr<TextEntry>& entry,
+                              std::shared_ptr<const PlanSet> plans, bool miss,
+                              const ReadRequest& request) {
+  core_.prepare_server();
+  const Plan& first = plans->plans.front();
+  if (!plans->multi()) transaction_.before(first);
+  transaction_.begin_unit();
+  if (miss)
+    reads_.forwarded_miss(request);
+  else if (first.counts_as_read)
+    reads_.bypassed(first, reads_.reason());
+  for (const Plan& plan : plans->plans) {
+    if (plan.writes.effect != sql::Effect::kNone) core_.worker.stats.writes.add();
+    if (plan.writes.effect == sql::Effect::kOpaque) core_.worker.stats.opaque_writes.add();
+    if (!plan.drops_database.empty()) core_.worker.host.close_idle_servers(plan.drops_database);
+  }
+  core_.worker.stats.server_queries.add();
+  core_.writes()->before_query(plans->plans);
+  core_.server->output().append(frame.bytes);
+  core_.server->expect(upstream::Reply::kQuery, upstream::Route::kForward);
+  core_.server->statements.unnamed = 0;
+  core_.server->flush();
+  entry_ = entry;
+  plans_ = std::move(plans);
+  next_statement_ = 0;
+  clock_started_ = false;
+  return Progress::kDone;
+}
+
+void SimpleQuery::on_reply(const wire::Frame& frame) {
+  switch (frame.type) {
+    case wire::kRowDescription:
+    case wire::kDataRow:
+      return reads_.record(frame.type, frame.bytes);
+    case wire::kCommandComplete: {
+      reads_.record(frame.type, frame.bytes);
+      reads_.complete();
+      const auto complete = wire::CommandComplete::decode(frame.payload);
+      if (plans_ && complete && next_statement_ < plans_->plans.size()) {
+        transaction_.completed(plans_->plans[next_statement_++], complete->tag);
+      }
+      return;
+    }
+    case wire::kNoticeResponse:
+    case wire::kCopyOutResponse:
+    case wire::kCopyInResponse:
+      return reads_.refuse(sql::BypassReason::kNotASelect);
+    default:
+      return;
+  }
+}
+
+void SimpleQuery::on_ready() {
+  if (plans_ && plans_->plans.front().analysis.session_effects & sql::kSessionDiscardAll) {
+    core_.prepared->clear();
+  }
+  entry_ = nullptr;
+  plans_ = nullptr;
+}
+
+}  // namespace pgrecall::session

@@ -1,0 +1,173 @@
+#include "pgrecall/session/tracked_writes.h"
+
+#include <algorithm>
+
+#include "pgrecall/base/fault.h"
+#include "pgrecall/wire/backend.h"
+#include "pgrecall/wire/error_fields.h"
+
+namespace pgrecall::session {
+
+using invalidation::DependencyId;
+using invalidation::ErrorScope;
+using invalidation::StatementWrites;
+using upstream::Reply;
+
+namespace {
+
+/// The raw parser's own error, raised before any statement of the text ran (scan.l,
+/// scanner_yyerror).
+bool is_raw_parser_error(std::string_view payload) {
+  const auto error = wire::ErrorResponse::decode(payload);
+  if (!error) return false;
+  bool syntax = false;
+  bool scanner = false;
+  for (const wire::ErrorField& field : error->fields) {
+    syntax = syntax || (field.code == 'C' && field.value == "42601");
+    scanner = scanner || (field.code == 'R' && field.value == "scanner_yyerror");
+  }
+  return syntax && scanner;
+}
+
+bool is_constraint_error(std::string_view sqlstate) {
+  return sqlstate == "23505" || sqlstate == "23503" || sqlstate == "23P01";
+}
+
+}  // namespace
+
+TrackedWrites::TrackedWrites(upstream::ServerConnection& server, DatabaseDirectory& databases,
+                             invalidation::EpochTable& epochs,
+                             invalidation::PreparedTransactions& prepared)
+    : server_(server),
+      database_(databases.database(server.database())),
+      databases_(databases),
+      epochs_(epochs),
+      tracker_(epochs, prepared) {}
+
+TrackedWrites::~TrackedWrites() {
+  on_lost();
+}
+
+void TrackedWrites::note(const Plan& plan) {
+  suspects_catalog_ = suspects_catalog_ || plan.suspects_catalog;
+  cluster_wide_ = cluster_wide_ || plan.writes.effect == sql::Effect::kCluster;
+}
+
+void TrackedWrites::before_query(const std::vector<Plan>& plans) {
+  std::vector<StatementWrites> writes;
+  writes.reserve(plans.size());
+  for (const Plan& plan : plans) {
+    note(plan);
+    writes.push_back(plan.writes);
+  }
+  tracker_.before_query(writes);
+}
+
+void TrackedWrites::before_execute(const Plan& plan) {
+  note(plan);
+  tracker_.before_execute(plan.writes);
+}
+
+void TrackedWrites::before_sync() {
+  tracker_.before_sync();
+}
+
+void TrackedWrites::before_function_call(DatabaseState& database) {
+  suspects_catalog_ = true;
+  StatementWrites writes;
+  writes.ids = {database.database_dependency()};
+  writes.effect = sql::Effect::kOpaque;
+  tracker_.before_function_call(writes);
+}
+
+void TrackedWrites::before_own_query() {
+  tracker_.before_query({});
+}
+
+void TrackedWrites::before_own_sync() {
+  tracker_.before_sync();
+}
+
+void TrackedWrites::on_message(const upstream::Step& step, const wire::Frame& frame) {
+  switch (frame.type) {
+    case wire::kCommandComplete:
+      if (const auto complete = wire::CommandComplete::decode(frame.payload)) {
+        tracker_.on_command_complete(complete->tag);
+      }
+      return;
+    case wire::kErrorResponse:
+      return on_error(step, frame.payload);
+    case wire::kReadyForQuery:
+      return on_ready(server_.status());
+    default:
+      return;
+  }
+}
+
+void TrackedWrites::on_error(const upstream::Step& step, std::string_view payload) {
+  if (step.reply == Reply::kNothing) return;
+  const bool query = step.reply == Reply::kQuery || step.reply == Reply::kFunctionCall;
+  if (!query)
+    tracker_.on_error(ErrorScope::kExtended);
+  else
+    tracker_.on_error(is_raw_parser_error(payload) ? ErrorScope::kNotParsed : ErrorScope::kQuery);
+  if (!fault(Fault::kConstraintForgotten)) advance_constraint(payload);
+}
+
+void TrackedWrites::on_ready(char status) {
+  // A catalog that may have changed stops counting before the epochs move, so that nobody fills
+  // under the new epochs with an analysis of the old catalog.
+  if (suspects_catalog_ && status == 'I') {
+    suspects_catalog_ = false;
+    if (!fault(Fault::kOpaqueIsRead)) database_.suspect();
+  }
+  if (cluster_wide_ && status == 'I') {
+    cluster_wide_ = false;
+    for (DatabaseState* database : databases_.all()) database->suspect();
+  }
+  const invalidation::Settled settled = tracker_.on_ready_for_query(status);
+  if (settled.catalog_fence != 0) database_.changed(settled.catalog_fence);
+}
+
+void TrackedWrites::on_lost() {
+  if (tracker_.idle() && !tracker_.transaction_wrote()) return;
+  std::vector<invalidation::FenceToken> fences = tracker_.on_lost();
+  if (suspects_catalog_ || cluster_wide_) database_.suspect();
+  if (fences.empty()) return;
+  database_.port().settle_when_gone(database_, server_.process_id(), server_.backend_start(),
+                                    std::move(fences));
+}
+
+void TrackedWrites::advance_constraint(std::string_view payload) {
+  // Rule 10: the rows that made the statement fail may have come past pgrecall; what is remembered
+  // of both sides of the constraint is not believed any more.
+  const wire::ErrorFields error = wire::read_error_fields(payload);
+  if (!is_constraint_error(error.sqlstate)) return;
+  const auto catalog = database_.catalog();
+  const sql::Relation* relation =
+      catalog ? catalog->relation(catalog->schema(error.schema), error.table) : nullptr;
+  std::vector<DependencyId> ids;
+  if (relation == nullptr)
+    ids.push_back(database_.database_dependency());
+  else
+    advance_family(*catalog, *relation, ids);
+  epochs_.advance(ids);
+}
+
+void TrackedWrites::advance_family(const sql::Catalog& catalog, const sql::Relation& relation,
+                                   std::vector<DependencyId>& ids) const {
+  ids.push_back(database_.relation_dependency(relation.oid));
+  for (sql::Oid child : relation.children) ids.push_back(database_.relation_dependency(child));
+  for (sql::Oid parent : relation.parents) ids.push_back(database_.relation_dependency(parent));
+  for (const sql::ForeignKey& key : relation.referenced_by) {
+    ids.push_back(database_.relation_dependency(key.child));
+  }
+  for (const auto& [oid, other] : catalog.relations) {
+    const bool referenced =
+        std::any_of(other.referenced_by.begin(), other.referenced_by.end(),
+                    [&](const sql::ForeignKey& key) { return key.child == relation.oid; });
+    if (referenced) ids.push_back(database_.relation_dependency(oid));
+  }
+}
+
+}  // namespace pgrecall::session

@@ -1,0 +1,187 @@
+#include "session/transaction.h"
+
+#include "pgrecall/wire/builder.h"
+
+namespace pgrecall::session {
+
+using sql::Isolation;
+using sql::StatementKind;
+
+namespace {
+
+constexpr size_t kLazyStatementsMax = 64;
+
+bool is_snapshot(Isolation isolation) {
+  return isolation == Isolation::kRepeatableRead || isolation == Isolation::kSerializable;
+}
+
+bool starts_with_start(std::string_view text) {
+  const size_t at = text.find_first_not_of(" \t\r\n");
+  return at != std::string_view::npos && (text[at] == 's' || text[at] == 'S');
+}
+
+}  // namespace
+
+void Transaction::local_answer(std::string_view tag) {
+  core_.worker.stats.local_answers.add();
+  wire::append_command_complete(core_.output, tag);
+  wire::append_ready_for_query(core_.output, core_.visible_status());
+  core_.flush();
+}
+
+bool Transaction::answer_locally(const Plan& plan, std::string_view text) {
+  if (!core_.lazy.empty()) return answer_lazily_begun(plan, text);
+  if (plan.analysis.kind != StatementKind::kBegin || !plan.analysis.plain_begin) return false;
+  if (!core_.opens_lazily() || text.find("--") != std::string_view::npos) return false;
+  core_.lazy.emplace_back("BEGIN");
+  core_.read_locally = false;
+  core_.snapshot_isolation = false;
+  core_.settings.begin();
+  local_answer(starts_with_start(text) ? "START TRANSACTION" : "BEGIN");
+  return true;
+}
+
+bool Transaction::answer_lazily_begun(const Plan& plan, std::string_view text) {
+  const sql::StatementAnalysis& analysis = plan.analysis;
+  if (text.find("--") != std::string_view::npos) return false;
+  if (core_.lazy.size() >= kLazyStatementsMax) return false;
+  switch (analysis.kind) {
+    case StatementKind::kCommit:
+    case StatementKind::kRollback: {
+      if (analysis.and_chain) return false;
+      const bool commit = analysis.kind == StatementKind::kCommit;
+      core_.lazy.clear();
+      end(commit);
+      local_answer(commit ? "COMMIT" : "ROLLBACK");
+      return true;
+    }
+    case StatementKind::kSavepoint:
+      core_.settings.savepoint(analysis.name);
+      break;
+    case StatementKind::kRelease:
+      if (!core_.settings.has_savepoint(analysis.name)) return false;
+      core_.settings.release(analysis.name);
+      break;
+    case StatementKind::kRollbackTo:
+      if (!core_.settings.has_savepoint(analysis.name)) return false;
+      core_.settings.roll_back_to(analysis.name);
+      break;
+    default:
+      return false;
+  }
+  core_.lazy.push_back(std::string(text));
+  local_answer(analysis.kind == StatementKind::kSavepoint ? "SAVEPOINT"
+               : analysis.kind == StatementKind::kRelease ? "RELEASE"
+                                                          : "ROLLBACK");
+  return true;
+}
+
+void Transaction::before(const Plan& plan) {
+  if (plan.analysis.kind == StatementKind::kSet && plan.analysis.settings.empty() &&
+      core_.read_locally && core_.status == 'T') {
+    // SET TRANSACTION after a query is an error; the server has not seen the query that we
+    // answered.
+    core_.server->query_silently("SELECT 1");
+    core_.server->statements.unnamed = 0;
+  }
+}
+
+void Transaction::begin_unit() {
+  if (!core_.settings.in_transaction()) core_.settings.begin();
+}
+
+void Transaction::end(bool committed) {
+  if (committed)
+    core_.settings.commit();
+  else
+    core_.settings.roll_back();
+  core_.snapshot_isolation = false;
+  core_.read_locally = false;
+}
+
+void Transaction::apply_isolation(const sql::StatementAnalysis& analysis) {
+  if (analysis.isolation != Isolation::kUnspecified) {
+    core_.snapshot_isolation = is_snapshot(analysis.isolation);
+  }
+  if (analysis.snapshot_import) core_.snapshot_isolation = true;
+}
+
+void Transaction::completed(const Plan& plan, std::string_view tag) {
+  const sql::StatementAnalysis& analysis = plan.analysis;
+  switch (analysis.kind) {
+    case StatementKind::kBegin:
+      core_.settings.begin();
+      apply_isolation(analysis);
+      break;
+    case StatementKind::kCommit:
+    case StatementKind::kPrepareTransaction:
+    case StatementKind::kRollback: {
+      const bool chained_snapshot = analysis.and_chain && core_.snapshot_isolation;
+      end(analysis.kind != StatementKind::kRollback && tag != "ROLLBACK");
+      core_.snapshot_isolation = chained_snapshot;
+      core_.settings.begin();
+      break;
+    }
+    case StatementKind::kSavepoint:
+      core_.settings.savepoint(analysis.name);
+      break;
+    case StatementKind::kRelease:
+      core_.settings.release(analysis.name);
+      break;
+    case StatementKind::kRollbackTo:
+      core_.settings.roll_back_to(analysis.name);
+      break;
+    case StatementKind::kSet:
+      if (analysis.settings.empty()) apply_isolation(analysis);
+      break;
+    default:
+      break;
+  }
+  for (const sql::SettingChange& change : analysis.settings) {
+    if (change.name.starts_with("transaction_")) {
+      core_.snapshot_isolation = true;  // of this transaction only: nothing to carry over
+      continue;
+    }
+    core_.settings.apply(change);
+    if (change.statement.empty() && change.action == sql::SettingChange::Action::kSet) {
+      core_.pins |= sql::kSessionUnknown;
+    }
+  }
+  apply_session_effects(analysis);
+}
+
+void Transaction::apply_session_effects(const sql::StatementAnalysis& analysis) {
+  const uint32_t effects = analysis.session_effects;
+  constexpr uint32_t kPinning = sql::kSessionTemporary | sql::kSessionListen |
+                                sql::kSessionAdvisoryLock | sql::kSessionPrepare |
+                                sql::kSessionUnknown | sql::kSessionHoldCursor;
+  core_.pins |= effects & kPinning;
+  if ((effects & sql::kSessionHoldCursor) != 0) core_.hold_cursors.insert(analysis.name);
+  if ((effects & sql::kSessionUnlistenAll) != 0) core_.pins &= ~uint32_t{sql::kSessionListen};
+  if ((effects & sql::kSessionDiscardTemp) != 0) core_.pins &= ~uint32_t{sql::kSessionTemporary};
+  if ((effects & sql::kSessionCloseAll) != 0) core_.hold_cursors.clear();
+  if (analysis.kind == StatementKind::kCloseCursor) core_.hold_cursors.erase(analysis.name);
+  if (core_.hold_cursors.empty()) core_.pins &= ~uint32_t{sql::kSessionHoldCursor};
+  if ((effects & sql::kSessionDiscardAll) != 0) {
+    core_.settings.discard_all();
+    core_.pins = 0;
+    core_.hold_cursors.clear();
+    if (core_.server != nullptr) core_.server->statements.clear();
+  }
+  if ((effects & sql::kSessionDeallocate) != 0 && analysis.name.empty()) {
+    if (core_.server != nullptr) core_.server->statements.clear();
+    core_.pins &= ~uint32_t{sql::kSessionPrepare};
+  }
+}
+
+void Transaction::ready(char status, bool error) {
+  core_.status = status;
+  if (status == 'I') {
+    // An implicit transaction that failed took its SETs with it.
+    end(!error);
+    return;
+  }
+  core_.settings.begin();
+}
+
+}  // namespace pgrecall::session

@@ -1,0 +1,184 @@
+#include "pgrecall/upstream/pool.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "pgrecall/base/assert.h"
+
+namespace pgrecall::upstream {
+
+Pool::Pool(std::string database, std::string user, uint32_t size_max, uint32_t waiters_max)
+    : database_(std::move(database)),
+      user_(std::move(user)),
+      size_max_(size_max),
+      waiters_max_(waiters_max) {}
+
+Grant Pool::acquire(const Waiter& waiter, bool may_connect) {
+  std::lock_guard lock(mutex_);
+  may_connect_ = may_connect_ || may_connect;
+  if (!waiter.login && !idle_.empty()) {
+    // The last one used by the same worker needs no hand-over.
+    auto found = std::find_if(idle_.rbegin(), idle_.rend(), [&](const ServerRef& server) {
+      return server.worker == waiter.worker;
+    });
+    auto at = found == idle_.rend() ? std::prev(idle_.end()) : std::prev(found.base());
+    const Grant grant{Grant::Kind::kUse, *at};
+    idle_.erase(at);
+    return grant;
+  }
+  if (waiter.login || may_connect_) {
+    if (connections_ < size_max_) {
+      ++connections_;
+      return {Grant::Kind::kConnect, {}};
+    }
+    if (!idle_.empty()) {
+      const Grant grant{Grant::Kind::kReplace, idle_.front()};
+      idle_.pop_front();
+      return grant;
+    }
+  } else if (connections_ == 0) {
+    return {Grant::Kind::kLost, {}};
+  }
+  if (waiters_.size() >= waiters_max_) return {Grant::Kind::kFull, {}};
+  waiters_.push_back(waiter);
+  return {Grant::Kind::kWait, {}};
+}
+
+Grant Pool::release(ServerRef server, Waiter* next) {
+  std::lock_guard lock(mutex_);
+  if (waiters_.empty()) {
+    idle_.push_back(server);
+    return {Grant::Kind::kWait, {}};
+  }
+  *next = waiters_.front();
+  waiters_.pop_front();
+  return {next->login ? Grant::Kind::kReplace : Grant::Kind::kUse, server};
+}
+
+Grant Pool::closed(ServerRef server, Waiter* next) {
+  std::lock_guard lock(mutex_);
+  PGR_ASSERT(connections_ > 0);
+  --connections_;
+  std::erase(idle_, server);
+  return next_in_line(next);
+}
+
+Grant Pool::next_in_line(Waiter* next) {
+  for (auto at = waiters_.begin(); at != waiters_.end(); ++at) {
+    if (!at->login && !may_connect_) continue;
+    *next = *at;
+    waiters_.erase(at);
+    ++connections_;
+    return {Grant::Kind::kConnect, {}};
+  }
+  if (connections_ == 0 && !waiters_.empty()) {
+    *next = waiters_.front();
+    waiters_.pop_front();
+    return {Grant::Kind::kLost, {}};
+  }
+  return {Grant::Kind::kWait, {}};
+}
+
+bool Pool::leave(const Waiter& waiter) {
+  std::lock_guard lock(mutex_);
+  return std::erase_if(waiters_, [&](const Waiter& other) {
+           return other.worker == waiter.worker && other.session == waiter.session;
+         }) > 0;
+}
+
+std::vector<ServerRef> Pool::take_idle(uint32_t keep) {
+  std::lock_guard lock(mutex_);
+  std::vector<ServerRef> taken;
+  while (idle_.size() > keep) {
+    taken.push_back(idle_.front());
+    idle_.pop_front();
+  }
+  return taken;
+}
+
+bool Pool::take_idle(ServerRef server) {
+  std::lock_guard lock(mutex_);
+  return std::erase(idle_, server) > 0;
+}
+
+std::vector<Waiter> Pool::take_waiters() {
+  std::lock_guard lock(mutex_);
+  std::vector<Waiter> taken(waiters_.begin(), waiters_.end());
+  waiters_.clear();
+  return taken;
+}
+
+void Pool::set_baseline(std::shared_ptr<const Baseline> baseline) {
+  std::lock_guard lock(mutex_);
+  // A new look means that defaults changed behind us: what still has the old one retires.
+  if (baseline_ && baseline_->hash != baseline->hash) ++generation_;
+  if (!baseline_ || baseline_->hash != baseline->hash) baseline_ = std::move(baseline);
+}
+
+std::shared_ptr<const Baseline> Pool::baseline() const {
+  std::lock_guard lock(mutex_);
+  return baseline_;
+}
+
+void Pool::set_parameters(const ParameterStatuses& parameters) {
+  std::lock_guard lock(mutex_);
+  parameters_ = parameters;
+}
+
+ParameterStatuses Pool::parameters() const {
+  std::lock_guard lock(mutex_);
+  return parameters_;
+}
+
+void Pool::set_unchallenged(bool unchallenged) {
+  std::lock_guard lock(mutex_);
+  unchallenged_ = unchallenged;
+  if (!unchallenged) may_connect_ = false;
+}
+
+bool Pool::unchallenged() const {
+  std::lock_guard lock(mutex_);
+  return unchallenged_;
+}
+
+uint64_t Pool::generation() const {
+  std::lock_guard lock(mutex_);
+  return generation_;
+}
+
+void Pool::retire_all() {
+  std::lock_guard lock(mutex_);
+  ++generation_;
+}
+
+PoolNumbers Pool::numbers() const {
+  std::lock_guard lock(mutex_);
+  return {database_,
+          user_,
+          connections_,
+          static_cast<uint32_t>(idle_.size()),
+          static_cast<uint32_t>(waiters_.size()),
+          size_max_};
+}
+
+Pool& PoolDirectory::pool(std::string_view database, std::string_view user) {
+  std::string key(database);
+  key += '\0';
+  key += user;
+  std::lock_guard lock(mutex_);
+  std::unique_ptr<Pool>& pool = pools_[key];
+  if (!pool) {
+    pool =
+        std::make_unique<Pool>(std::string(database), std::string(user), size_max_, waiters_max_);
+  }
+  return *pool;
+}
+
+std::vector<Pool*> PoolDirectory::all() const {
+  std::lock_guard lock(mutex_);
+  std::vector<Pool*> pools;
+  for (const auto& [key, pool] : pools_) pools.push_back(pool.get());
+  return pools;
+}
+
+}  // namespace pgrecall::upstream

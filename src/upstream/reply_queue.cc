@@ -1,0 +1,161 @@
+#include "pgrecall/upstream/reply_queue.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "pgrecall/base/assert.h"
+
+namespace pgrecall::upstream {
+namespace {
+
+bool is_asynchronous(char type) {
+  return type == 'N' || type == 'A' || type == 'S';
+}
+
+bool ends_with_ready(Reply reply) {
+  return reply == Reply::kQuery || reply == Reply::kFunctionCall || reply == Reply::kSync;
+}
+
+/// What a message other than an error or an asynchronous one does to the reply at the head.
+enum class Effect : uint8_t { kPart, kEnd, kBad };
+
+Effect effect_on(Reply reply, char type) {
+  switch (reply) {
+    case Reply::kParse:
+      return type == '1' ? Effect::kEnd : Effect::kBad;
+    case Reply::kBind:
+      return type == '2' ? Effect::kEnd : Effect::kBad;
+    case Reply::kClose:
+      return type == '3' ? Effect::kEnd : Effect::kBad;
+    case Reply::kDescribeStatement:
+      if (type == 't') return Effect::kPart;
+      [[fallthrough]];
+    case Reply::kDescribePortal:
+      return type == 'T' || type == 'n' ? Effect::kEnd : Effect::kBad;
+    case Reply::kExecute:
+      if (type == 'C' || type == 'I' || type == 's') return Effect::kEnd;
+      return type == 'D' || type == 'G' || type == 'H' || type == 'W' || type == 'd' || type == 'c'
+                 ? Effect::kPart
+                 : Effect::kBad;
+    case Reply::kSync:
+      return type == 'Z' ? Effect::kEnd : Effect::kBad;
+    case Reply::kQuery:
+      if (type == 'Z') return Effect::kEnd;
+      return std::string_view("TDCIGHWdc").find(type) != std::string_view::npos ? Effect::kPart
+                                                                                : Effect::kBad;
+    case Reply::kFunctionCall:
+      if (type == 'Z') return Effect::kEnd;
+      return type == 'V' ? Effect::kPart : Effect::kBad;
+    default:
+      return Effect::kBad;
+  }
+}
+
+}  // namespace
+
+bool ReplyQueue::owes_client() const {
+  return std::any_of(expected_.begin(), expected_.end(), [](const Expected& expected) {
+    return expected.route != Route::kSkip && expected.reply != Reply::kCopyEnd;
+  });
+}
+
+void ReplyQueue::push(Reply reply, Route route, uint32_t note) {
+  PGR_ASSERT(reply != Reply::kOwn && reply != Reply::kNothing);
+  expected_.push_back({reply, route, note, {}});
+}
+
+void ReplyQueue::push_own(std::string bytes, uint32_t note) {
+  PGR_ASSERT(!expected_.empty());
+  expected_.push_back({Reply::kOwn, Route::kForward, note, std::move(bytes)});
+}
+
+Step ReplyQueue::on_message(char type) {
+  skip_copy_ends();
+  Step step;
+  if (is_asynchronous(type)) {
+    step.route = skipping() ? Route::kSkip : Route::kForward;
+    return step;
+  }
+  if (type == 'E') return error();
+  if (expected_.empty()) {
+    // A second ReadyForQuery follows an error between CopyInResponse and a Sync that the server was
+    // going to ignore; a client on a direct connection sees it as well.
+    step.bad = type != 'Z';
+    return step;
+  }
+  const Expected& head = expected_.front();
+  step.reply = head.reply;
+  step.route = head.route;
+  step.note = head.note;
+  switch (effect_on(head.reply, type)) {
+    case Effect::kBad:
+      step.bad = true;
+      return step;
+    case Effect::kPart:
+      if (type == 'G' || type == 'W') begin_copy_in();
+      return step;
+    case Effect::kEnd:
+      return finish(step);
+  }
+  return step;
+}
+
+Step ReplyQueue::finish(Step step) {
+  step.completes = true;
+  if (ends_with_ready(step.reply) || step.reply == Reply::kExecute) copy_in_ = false;
+  expected_.pop_front();
+  return step;
+}
+
+Step ReplyQueue::error() {
+  Step step;
+  copy_in_ = false;
+  if (expected_.empty()) return step;  // asynchronous: the server ends the connection
+  const Expected& head = expected_.front();
+  step.reply = head.reply;
+  step.route = head.route == Route::kSkipNoError ? Route::kForward : head.route;
+  step.note = head.note;
+  if (!ends_with_ready(head.reply)) {
+    step.completes = true;
+    expected_.pop_front();
+    drop_until_sync();
+  }
+  return step;
+}
+
+void ReplyQueue::drop_until_sync() {
+  while (!expected_.empty() && expected_.front().reply != Reply::kSync) expected_.pop_front();
+}
+
+void ReplyQueue::begin_copy_in() {
+  copy_in_ = true;
+  // What was sent behind this Execute is read as part of the copy: Syncs up to the end of the data
+  // are ignored by the server. After a simple Query there is nothing between.
+  for (auto it = expected_.begin() + 1; it != expected_.end();) {
+    if (it->reply == Reply::kCopyEnd) {
+      copy_in_ = false;
+      break;
+    }
+    it = it->reply == Reply::kSync ? expected_.erase(it) : it + 1;
+  }
+}
+
+void ReplyQueue::skip_copy_ends() {
+  while (!expected_.empty() && expected_.front().reply == Reply::kCopyEnd) expected_.pop_front();
+}
+
+bool ReplyQueue::take_own(std::string* bytes, uint32_t* note) {
+  skip_copy_ends();
+  if (expected_.empty() || expected_.front().reply != Reply::kOwn) return false;
+  *bytes = std::move(expected_.front().own);
+  *note = expected_.front().note;
+  expected_.pop_front();
+  return true;
+}
+
+void ReplyQueue::clear() {
+  expected_.clear();
+  copy_in_ = false;
+}
+
+}  // namespace pgrecall::upstream

@@ -1,0 +1,109 @@
+#include "pgrecall/upstream/settings.h"
+
+#include <algorithm>
+
+namespace pgrecall::upstream {
+namespace {
+
+constexpr std::string_view kAuthorization = "session_authorization";
+constexpr std::string_view kRole = "role";
+
+std::string reset_statement(std::string_view name) {
+  if (name == kAuthorization) return "RESET SESSION AUTHORIZATION";
+  if (name == kRole) return "RESET ROLE";
+  return "RESET " + quote_identifier(name);
+}
+
+void append_statement(std::string& sql, std::string_view statement) {
+  if (!sql.empty()) sql += "; ";
+  sql += statement;
+}
+
+/// A custom setting's name is two identifiers: a.b must not become "a.b".
+std::string quote_parts(std::string_view name) {
+  std::string quoted;
+  size_t start = 0;
+  while (true) {
+    const size_t dot = name.find('.', start);
+    quoted += '"';
+    for (char c : name.substr(start, dot == std::string_view::npos ? dot : dot - start)) {
+      if (c == '"') quoted += '"';
+      quoted += c;
+    }
+    quoted += '"';
+    if (dot == std::string_view::npos) return quoted;
+    quoted += '.';
+    start = dot + 1;
+  }
+}
+
+}  // namespace
+
+void SettingMap::set(Setting setting) {
+  auto at = std::lower_bound(settings_.begin(), settings_.end(), setting.name,
+                             [](const Setting& a, const std::string& b) { return a.name < b; });
+  if (at != settings_.end() && at->name == setting.name)
+    *at = std::move(setting);
+  else
+    settings_.insert(at, std::move(setting));
+}
+
+void SettingMap::erase(std::string_view name) {
+  std::erase_if(settings_, [&](const Setting& setting) { return setting.name == name; });
+}
+
+const Setting* SettingMap::find(std::string_view name) const {
+  for (const Setting& setting : settings_) {
+    if (setting.name == name) return &setting;
+  }
+  return nullptr;
+}
+
+std::string settings_difference(const SettingMap& applied, const SettingMap& wanted) {
+  std::string sql;
+  const Setting* authorization = wanted.find(kAuthorization);
+  const Setting* applied_authorization = applied.find(kAuthorization);
+  bool role_lost = false;
+  if (authorization != nullptr) {
+    if (applied_authorization == nullptr || !(*applied_authorization == *authorization)) {
+      append_statement(sql, authorization->statement);
+      role_lost = true;
+    }
+  } else if (applied_authorization != nullptr) {
+    append_statement(sql, reset_statement(kAuthorization));
+    role_lost = true;
+  }
+  for (const Setting& setting : applied.all()) {
+    if (setting.name == kAuthorization || wanted.find(setting.name) != nullptr) continue;
+    append_statement(sql, reset_statement(setting.name));
+  }
+  for (const Setting& setting : wanted.all()) {
+    if (setting.name == kAuthorization) continue;
+    const Setting* before = applied.find(setting.name);
+    const bool same = before != nullptr && *before == setting;
+    if (!same || (role_lost && setting.name == kRole)) append_statement(sql, setting.statement);
+  }
+  return sql;
+}
+
+std::string quote_literal(std::string_view text) {
+  std::string quoted = text.find('\\') == std::string_view::npos ? "'" : " E'";
+  for (char c : text) {
+    if (c == '\'' || c == '\\') quoted += c;
+    quoted += c;
+  }
+  return quoted + "'";
+}
+
+std::string quote_identifier(std::string_view text) {
+  return quote_parts(text);
+}
+
+std::string set_statement(std::string_view name, std::string_view value) {
+  // set_config takes list settings (search_path) as one text, as start-up parameters do; SET would
+  // quote the whole list as one name.
+  return "SELECT pg_catalog.set_config(" + quote_literal(name) + ", " + quote_literal(value) +
+         ", false)";
+}
+
+}  // namespace pgrecall::upstream
