@@ -127,11 +127,16 @@ class GateConnection:
             end.sendall(data[index:index + 1])
 
 
+FRAME_BYTES_MAX, STARTUP_BYTES_MAX = 1 << 30, 10_000
+
+
 class Frames:
-    """Cuts a byte stream into whole messages; start-up packets have no type byte."""
+    """Cuts a byte stream into whole messages; start-up packets have no type byte. After an impossible
+    length the rest of the stream is passed on as it comes."""
 
     def __init__(self, typed):
         self.typed = typed
+        self.broken = False
         self.buffer = bytearray()
 
     def untyped_again(self):
@@ -140,10 +145,18 @@ class Frames:
     def feed(self, data):
         self.buffer += data
         while True:
+            if self.broken:
+                if self.buffer:
+                    yield bytes(self.buffer)
+                self.buffer.clear()
+                return
             head = 1 if self.typed else 0
             if len(self.buffer) < head + 4:
                 return
             (length,) = struct.unpack_from("!i", self.buffer, head)
+            self.broken = not 4 <= length <= (FRAME_BYTES_MAX if self.typed else STARTUP_BYTES_MAX)
+            if self.broken:
+                continue
             if len(self.buffer) < head + length:
                 return
             frame = bytes(self.buffer[:head + length])

@@ -142,7 +142,7 @@ class PostgresServer:
         return found
 
     def remove(self):
-        self.stop()
+        self.child.end(signal.SIGQUIT, seconds=60)
         remove_folder(self.folder)
 
     def log(self):
