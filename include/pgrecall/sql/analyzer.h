@@ -32,9 +32,15 @@ class ParsedText;
 /// of kind kUnparsed with its reason. Must run on a thread with a stack of 64 MiB.
 std::shared_ptr<const ParsedText> parse(std::string_view text, const ParseLimits& limits = {});
 
+/// Bytes held by a parsed text, for the bound of whoever keeps it.
+size_t memory_bytes(const ParsedText& parsed);
+
 /// Resolves names and closes read and write sets. `catalog` may be null: then nothing is cacheable
 /// and every statement that is not session or transaction control is opaque or a bypass by tokens.
 /// Returns one analysis per statement of the text, in order; an empty text has one of kind kEmpty.
+/// In a text of several statements nothing is cacheable (kMultiStatement). Like `parse`, it needs a
+/// stack of 64 MiB. Temporary objects are not in the catalog: while a session may own some, its
+/// reads must bypass and its writes count as opaque, whatever this says.
 std::vector<StatementAnalysis> resolve(const ParsedText& parsed, const Catalog* catalog,
                                        const ResolveScope& scope);
 

@@ -190,7 +190,12 @@ struct StatementAnalysis {
   Isolation isolation = Isolation::kUnspecified;  ///< of BEGIN, SET TRANSACTION, characteristics
   bool literal_sensitive = true;  ///< false: another text of the same shape has the same analysis
   bool uses_clock = false;        ///< now() and kin
-  uint32_t location = 0;          ///< byte range of the statement in its text
+  /// The closure reads settings by name (current_setting, pg_trgm's thresholds ...): custom
+  /// settings of the session must be part of the key.
+  bool reads_custom_settings = false;
+  /// Byte range of the statement in its text. The only statement of a text that is not
+  /// `literal_sensitive` has {0, UINT32_MAX}, for its length depends on its literals.
+  uint32_t location = 0;
   uint32_t length = 0;
   PlainCount plain_count;
 };

@@ -1,0 +1,12 @@
+// Words that may stand before "(" in a text that was never parsed and is still a plain read.
+#pragma once
+
+#include <string_view>
+
+namespace pgrecall::sql {
+
+/// True for the functions of pg_catalog of which no form is volatile, runs a query given as text or
+/// takes a lock, and for the words of the grammar before "(". `word` is folded to lower case.
+bool is_known_read_only_word(std::string_view word);
+
+}  // namespace pgrecall::sql

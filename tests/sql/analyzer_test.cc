@@ -1,0 +1,217 @@
+// The table of statements (statements.txt) over the fixture catalog: each line of expectations is
+// checked against the analysis of the SQL below it.
+#include "pgrecall/sql/analyzer.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "pgrecall/sql/explain.h"
+#include "sql/analyzer_fixture.h"
+#include "sql/big_stack.h"
+
+namespace pgrecall::sql::testing {
+namespace {
+
+struct Case {
+  int line = 0;
+  std::vector<std::string> expected;
+  std::string sql;
+};
+
+std::vector<Case> read_cases() {
+  std::ifstream file(PGRECALL_SOURCE_DIR "/tests/sql/statements.txt");
+  EXPECT_TRUE(file.good());
+  std::vector<Case> cases;
+  std::string line;
+  for (int number = 1; std::getline(file, line); ++number) {
+    if (line.starts_with("--- ")) {
+      Case next;
+      next.line = number;
+      std::istringstream words(line.substr(4));
+      for (std::string word; words >> word;) next.expected.push_back(word);
+      cases.push_back(std::move(next));
+    } else if (!line.starts_with("#") && !line.empty() && !cases.empty()) {
+      cases.back().sql += (cases.back().sql.empty() ? "" : "\n") + line;
+    }
+  }
+  return cases;
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
+  return parts;
+}
+
+std::vector<Oid> oids_of(const Catalog& catalog, const std::string& names) {
+  std::vector<Oid> oids;
+  for (const std::string& name : split(names)) oids.push_back(relation_oid(catalog, name));
+  std::sort(oids.begin(), oids.end());
+  return oids;
+}
+
+uint32_t effects_of(const std::string& names) {
+  const std::pair<const char*, uint32_t> kNames[] = {{"none", kSessionNothing},
+                                                     {"temporary", kSessionTemporary},
+                                                     {"listen", kSessionListen},
+                                                     {"unlisten_all", kSessionUnlistenAll},
+                                                     {"hold_cursor", kSessionHoldCursor},
+                                                     {"advisory_lock", kSessionAdvisoryLock},
+                                                     {"prepare", kSessionPrepare},
+                                                     {"discard_all", kSessionDiscardAll},
+                                                     {"discard_temp", kSessionDiscardTemp},
+                                                     {"discard_plans", kSessionDiscardPlans},
+                                                     {"deallocate", kSessionDeallocate},
+                                                     {"unknown", kSessionUnknown},
+                                                     {"close_all", kSessionCloseAll}};
+  uint32_t bits = 0;
+  for (const std::string& name : split(names)) {
+    const auto* found = std::find_if(std::begin(kNames), std::end(kNames),
+                                     [&](const auto& entry) { return entry.first == name; });
+    if (found == std::end(kNames)) {
+      ADD_FAILURE() << "unknown session effect " << name;
+    } else {
+      bits |= found->second;
+    }
+  }
+  return bits;
+}
+
+std::string spaced(std::string text) {
+  std::replace(text.begin(), text.end(), '~', ' ');
+  return text;
+}
+
+/// name:value, name:value:local, name:reset, or ALL:reset
+std::string setting_text(const SettingChange& change) {
+  if (change.action == SettingChange::Action::kResetAll) return "ALL:reset";
+  const bool reset = change.action == SettingChange::Action::kReset;
+  return change.name + ":" + (reset ? "reset" : change.value) + (change.local ? ":local" : "");
+}
+
+std::string isolation_text(Isolation isolation) {
+  constexpr const char* kNames[] = {"unspecified", "ru", "rc", "rr", "serializable"};
+  return kNames[static_cast<size_t>(isolation)];
+}
+
+bool is_flag(const std::string& word, const StatementAnalysis& analysis, bool& value) {
+  const std::pair<const char*, bool> kFlags[] = {
+      {"locks", analysis.locks},
+      {"clock", analysis.uses_clock},
+      {"chain", analysis.and_chain},
+      {"plain_begin", analysis.plain_begin},
+      {"read_only", analysis.transaction_read_only},
+      {"snapshot", analysis.snapshot_import},
+      {"self_committing", analysis.self_committing},
+      {"do_nothing", analysis.on_conflict_do_nothing},
+      {"literal_sensitive", analysis.literal_sensitive},
+      {"reads_settings", analysis.reads_custom_settings}};
+  for (const auto& [name, flag] : kFlags) {
+    if (word == name || word == std::string("!") + name) {
+      value = flag == (word[0] != '!');
+      return true;
+    }
+  }
+  return false;
+}
+
+/// Checks one `key=value` of a line of expectations. False if the key is not known.
+bool check_value(const std::string& key, const std::string& value, const Catalog& catalog,
+                 const StatementAnalysis& analysis) {
+  if (key == "reads") {
+    EXPECT_EQ(analysis.reads, oids_of(catalog, value));
+  } else if (key == "policy_reads") {
+    EXPECT_EQ(analysis.policy_reads, oids_of(catalog, value));
+  } else if (key == "writes") {
+    EXPECT_EQ(analysis.writes, oids_of(catalog, value));
+  } else if (key == "named") {
+    EXPECT_EQ(analysis.named, oids_of(catalog, value));
+  } else if (key == "schemas") {
+    std::vector<Oid> schemas;
+    for (const std::string& name : split(value)) schemas.push_back(catalog.schema(name));
+    EXPECT_EQ(analysis.schemas, schemas);
+  } else if (key == "session") {
+    EXPECT_EQ(analysis.session_effects, effects_of(value));
+  } else if (key == "set") {
+    std::string all;
+    for (const SettingChange& change : analysis.settings) {
+      all += (all.empty() ? "" : ";") + setting_text(change);
+    }
+    EXPECT_EQ(all, spaced(value));
+  } else if (key == "name") {
+    EXPECT_EQ(analysis.name, value);
+  } else if (key == "isolation") {
+    EXPECT_EQ(isolation_text(analysis.isolation), value);
+  } else if (key == "count") {
+    EXPECT_EQ(analysis.plain_count.column_name, value);
+    EXPECT_NE(analysis.plain_count.relation, kInvalidOid);
+  } else if (key == "detail") {
+    EXPECT_NE(analysis.detail.find(spaced(value)), std::string::npos) << analysis.detail;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void check_word(const std::string& word, const Catalog& catalog,
+                const StatementAnalysis& analysis) {
+  bool value = false;
+  if (is_flag(word, analysis, value)) {
+    EXPECT_TRUE(value) << word;
+    return;
+  }
+  const size_t equals = word.find('=');
+  if (equals != std::string::npos &&
+      check_value(word.substr(0, equals), word.substr(equals + 1), catalog, analysis)) {
+    return;
+  }
+  ADD_FAILURE() << "unknown expectation " << word;
+}
+
+/// kind effect reason-or-"cacheable" then words; path=a,b sets the search path.
+void check_case(const Case& test, const Catalog& catalog) {
+  SCOPED_TRACE("statements.txt:" + std::to_string(test.line) + ": " + test.sql);
+  ASSERT_GE(test.expected.size(), 3U);
+  ResolveScope scope;
+  std::vector<std::string> path{"public"};
+  std::vector<std::string> words(test.expected.begin() + 3, test.expected.end());
+  std::erase_if(words, [&](const std::string& word) {
+    if (!word.starts_with("path=")) return false;
+    path = split(word.substr(5));
+    return true;
+  });
+  for (const std::string& schema : path) {
+    scope.catalog_listed = scope.catalog_listed || schema == "pg_catalog";
+    scope.search_path.push_back(catalog.schema(schema));
+  }
+  const auto parsed = parse(test.sql);
+  const auto analyses = resolve(*parsed, &catalog, scope);
+  ASSERT_FALSE(analyses.empty());
+  const StatementAnalysis& analysis = analyses[0];
+  const std::string reason(bypass_reason_name(analysis.reason));
+  EXPECT_EQ(statement_kind_name(analysis.kind), test.expected[0]);
+  EXPECT_EQ(effect_name(analysis.effect), test.expected[1]);
+  EXPECT_EQ(analysis.cacheable ? "cacheable" : reason, test.expected[2])
+      << explain_analysis(analysis, &catalog);
+  if (analysis.cacheable) {
+    EXPECT_EQ(reason, "no_bypass");
+    EXPECT_EQ(analysis.effect, Effect::kNone);
+    EXPECT_FALSE(analysis.reads.empty());
+  }
+  for (const std::string& word : words) check_word(word, catalog, analysis);
+}
+
+TEST(Analyzer, TheTableOfStatementsIsAnalysedAsItSays) {
+  on_big_stack([] {
+    const Catalog& catalog = fixture_catalog();
+    const std::vector<Case> cases = read_cases();
+    EXPECT_GE(cases.size(), 150U);
+    for (const Case& test : cases) check_case(test, catalog);
+  });
+}
+
+}  // namespace
+}  // namespace pgrecall::sql::testing
