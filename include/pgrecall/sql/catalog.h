@@ -15,10 +15,14 @@ constexpr Oid kInvalidOid = 0;
 /// Objects below this oid were made by initdb (access/transam.h, FirstNormalObjectId).
 constexpr Oid kFirstNormalOid = 16384;
 
+/// Stands for a policy or write expression that could not be read. It does not parse.
+constexpr std::string_view kUnreadableText = "<unreadable>";
+
 struct Column {
   std::string name;
   int16_t number = 0;  ///< pg_attribute.attnum, from 1; dropped columns are absent
   Oid type = kInvalidOid;
+  bool generated = false;  ///< GENERATED ALWAYS AS (expression)
 };
 
 /// One foreign key, seen from the referenced (parent) side.
@@ -53,8 +57,10 @@ struct Relation {
   std::vector<std::string> policies;   ///< USING and WITH CHECK expressions as SQL text
   std::vector<Oid> policy_relations;   ///< from pg_depend of its policies
   std::vector<Oid> policy_functions;
-  std::vector<std::string> write_expressions;  ///< defaults, generated columns, checks as SQL text
-  std::vector<ForeignKey> referenced_by;       ///< foreign keys of others that point here
+  /// Defaults, generated columns, checks, and expressions of indexes and partition keys that call
+  /// functions outside pg_catalog, as SQL text.
+  std::vector<std::string> write_expressions;
+  std::vector<ForeignKey> referenced_by;  ///< foreign keys of others that point here
 };
 
 struct Function {
@@ -98,12 +104,18 @@ struct Type {
 /// (adapters) fills the maps and calls `index()` once. Pointers live as long as the snapshot.
 class Catalog {
  public:
+  Catalog() = default;
+  Catalog(Catalog&&) = default;  // a copy would point into the original
+  Catalog& operator=(Catalog&&) = default;
+
   uint64_t system_identifier = 0;
   Oid database = kInvalidOid;
   std::string database_name;
   int server_version_num = 0;
   uint64_t version = 0;         ///< grows with every snapshot of this process; never 0 once built
   uint64_t database_epoch = 0;  ///< the database epoch word read before the snapshot was taken
+  /// False: some texts could not be read because their relations were locked; load again soon.
+  bool complete = true;
 
   std::unordered_map<Oid, Relation> relations;
   std::unordered_map<Oid, Function> functions;
