@@ -50,9 +50,15 @@ EpochSlot* EpochTable::slot(DependencyId id) {
   return slot_locked(id);
 }
 
+const EpochSlot* EpochTable::find(DependencyId id) const {
+  std::lock_guard lock(mutex_);
+  auto found = slots_.find(id);
+  return found == slots_.end() ? nullptr : found->second.get();
+}
+
 EpochSlot* EpochTable::slot_locked(DependencyId id) {
   std::unique_ptr<EpochSlot>& slot = slots_[id];
-  if (!slot) slot = std::make_unique<EpochSlot>(first_epoch_);
+  if (!slot) slot = std::make_unique<EpochSlot>(id, first_epoch_);
   return slot.get();
 }
 

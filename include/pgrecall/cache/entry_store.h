@@ -21,6 +21,9 @@ class EntryStore {
   virtual void get(const CacheKeyView& key, GetCallback done) = 0;
   virtual void put(const CacheKeyView& key, std::string_view value, Duration time_to_live) = 0;
   virtual bool available() const = 0;
+  /// Names one life of the store: other after a restart. 0: none, or not known yet. Part of every
+  /// encoded entry, see entry_codec.h.
+  virtual uint64_t run_id() const { return 0; }
 };
 
 }  // namespace pgrecall::cache

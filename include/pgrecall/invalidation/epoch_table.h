@@ -24,13 +24,15 @@ DependencyId dependency_id(uint64_t system_identifier, uint32_t database, Depend
 /// this deployment. A slot lives as long as its table, so pointers to it may be kept.
 class EpochSlot {
  public:
-  explicit EpochSlot(uint64_t first_epoch) : word_(first_epoch << 1) {}
+  EpochSlot(DependencyId id, uint64_t first_epoch) : word_(first_epoch << 1), id_(id) {}
+  DependencyId id() const { return id_; }
   uint64_t word() const { return word_.load(std::memory_order_seq_cst); }
   static bool fenced(uint64_t word) { return (word & 1) != 0; }
 
  private:
   friend class EpochTable;
   std::atomic<uint64_t> word_;
+  const DependencyId id_;
   std::unordered_set<uint64_t> fences_;  ///< tokens; guarded by the table's mutex
 };
 
@@ -57,6 +59,8 @@ class EpochTable {
   explicit EpochTable(uint64_t first_epoch) : first_epoch_(first_epoch) {}
 
   EpochSlot* slot(DependencyId id);
+  /// As `slot`, but never creates one: null for an id that nobody asked for yet.
+  const EpochSlot* find(DependencyId id) const;
 
   /// Rule 1. False, leaving `stamp` unspecified, if any fence is up: then nothing may be filled.
   static bool stamp(std::span<const EpochSlot* const> slots, Stamp* stamp);
