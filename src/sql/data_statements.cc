@@ -210,7 +210,8 @@ void analyze_query(const StatementInput& input, const Node* query, StatementAnal
                    const PgQuery__IntoClause* accounted_into) {
   const bool select = query != nullptr && query->node_case == PG_QUERY__NODE__NODE_SELECT_STMT;
   if (input.catalog == nullptr) {
-    const bool harmless = select && tokens_prove_read_only(input.slice(), &is_known_read_only_word);
+    const bool harmless =
+        select && tokens_prove_read_only(input.slice(), &is_known_read_only_function);
     if (harmless) {
       set_harmless(out, StatementKind::kOther);
     } else {

@@ -112,6 +112,7 @@ void QueryWalker::apply(const NameScope::Judged& judged, std::string_view name) 
   };
   switch (judged.verdict) {
     case Verdict::kSafe:
+      if (judged.function->extension == "postgis") read_spatial_reference(*judged.function);
       return;
     case Verdict::kReadsSetting:
       facts_.reads_custom_settings = true;
@@ -148,6 +149,12 @@ void QueryWalker::apply(const NameScope::Judged& judged, std::string_view name) 
       facts_.cluster = true;
       return facts_.refuse(BypassReason::kVolatileFunction, label());
   }
+}
+
+/// PostGIS labels functions IMMUTABLE that look up spatial_ref_sys.
+void QueryWalker::read_spatial_reference(const Function& function) {
+  const Relation* table = names_.catalog().relation(function.schema, "spatial_ref_sys");
+  if (table != nullptr) read(*table, true);
 }
 
 /// current_setting('name'): allowed with a constant name that is in the key. True if it was.
@@ -262,6 +269,9 @@ void QueryWalker::cast_to(const TypeFacts& type, std::string_view name, const No
   }
   if (type.is_registry) {
     facts_.refuse(BypassReason::kUnlistedStableFunction, label());
+  }
+  if (type.is_zoned_time && argument != nullptr) {
+    facts_.refuse(BypassReason::kClockFunction, label());
   }
   if (type.is_clock_type && argument != nullptr && !is_plain_value(argument, type.is_array)) {
     facts_.refuse(BypassReason::kDateFromText, label());

@@ -34,7 +34,7 @@ constexpr std::string_view kFunctions[] = {
     "jsonb_object_agg", "jsonb_object_keys", "jsonb_path_exists", "jsonb_path_match",
     "jsonb_path_query", "jsonb_path_query_array", "jsonb_path_query_first", "jsonb_pretty",
     "jsonb_set", "jsonb_set_lax", "jsonb_strip_nulls", "jsonb_typeof", "justify_days",
-    "justify_hours", "justify_interval", "lag", "last_value", "lcm", "lead", "length",
+    "justify_hours", "justify_interval", "lag", "last_value", "lcm", "lead", "left", "length",
     "like_escape", "line", "ln", "log", "log10", "lower", "lower_inc", "lower_inf", "lpad",
     "lseg", "ltrim", "macaddr", "macaddr8", "make_date", "make_interval", "make_time",
     "make_timestamp", "make_timestamptz", "masklen", "max", "md5", "min", "min_scale", "mod",
@@ -61,31 +61,14 @@ constexpr std::string_view kFunctions[] = {
     "width_bucket", "xid", "xml", "xml_is_well_formed", "xml_is_well_formed_content",
     "xml_is_well_formed_document", "xmlagg", "xmlcomment", "xpath", "xpath_exists",
 };
-
-constexpr std::string_view kGrammar[] = {
-    "all", "and", "any", "array", "as", "asc", "between", "bit", "bpchar", "by", "case", "cast",
-    "char", "character", "coalesce", "cross", "cube", "cume_dist", "decimal", "desc", "distinct",
-    "double", "else", "escape", "except", "exists", "extract", "filter", "first", "float", "from",
-    "full", "greatest", "group", "grouping", "having", "ilike", "in", "inner", "int", "integer",
-    "intersect", "interval", "is", "join", "last", "lateral", "least", "left", "like", "limit",
-    "materialized", "natural", "nchar", "normalize", "not", "nullif", "nulls", "numeric",
-    "offset", "on", "only", "or", "order", "ordinality", "outer", "over", "overlay", "partition",
-    "position", "precision", "recursive", "right", "rollup", "row", "rows", "select", "sets",
-    "similar", "some", "substring", "symmetric", "then", "time", "timestamp", "treat", "trim",
-    "union", "unknown", "using", "values", "varbit", "varchar", "varying", "when", "where",
-    "window", "with", "within", "xmlattributes", "xmlconcat", "xmlelement", "xmlexists",
-    "xmlforest", "xmlparse", "xmlpi", "xmlroot", "xmlserialize", "zone",
-};
 // clang-format on
 
 static_assert(std::is_sorted(std::begin(kFunctions), std::end(kFunctions)));
-static_assert(std::is_sorted(std::begin(kGrammar), std::end(kGrammar)));
 
 }  // namespace
 
-bool is_known_read_only_word(std::string_view word) {
-  return std::binary_search(std::begin(kGrammar), std::end(kGrammar), word) ||
-         std::binary_search(std::begin(kFunctions), std::end(kFunctions), word);
+bool is_known_read_only_function(std::string_view word) {
+  return std::binary_search(std::begin(kFunctions), std::end(kFunctions), word);
 }
 
 }  // namespace pgrecall::sql

@@ -1,4 +1,4 @@
-// Words that may stand before "(" in a text that was never parsed and is still a plain read.
+// Functions that may stand in a text that was never parsed and is still a plain read.
 #pragma once
 
 #include <string_view>
@@ -6,7 +6,7 @@
 namespace pgrecall::sql {
 
 /// True for the functions of pg_catalog of which no form is volatile, runs a query given as text or
-/// takes a lock, and for the words of the grammar before "(". `word` is folded to lower case.
-bool is_known_read_only_word(std::string_view word);
+/// takes a lock. `word` is folded to lower case.
+bool is_known_read_only_function(std::string_view word);
 
 }  // namespace pgrecall::sql

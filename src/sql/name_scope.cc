@@ -26,6 +26,7 @@ TypeFacts worse(const TypeFacts& a, const TypeFacts& b) {
   both.known = a.known && b.known;
   both.may_be_text = a.may_be_text || b.may_be_text;
   both.is_clock_type = a.is_clock_type || b.is_clock_type;
+  both.is_zoned_time = a.is_zoned_time || b.is_zoned_time;
   both.is_array = a.is_array || b.is_array;
   both.is_registry = a.is_registry || b.is_registry;
   both.is_user = a.is_user || b.is_user;
@@ -76,15 +77,16 @@ FoundRelation NameScope::find_relation(std::string_view database, std::string_vi
     if (oid == kInvalidOid) return found;
     if (!found.system) add_unique(facts.schemas, oid);
     found.relation = catalog_.relation(oid, name);
+    if (found.relation != nullptr && found.relation->oid >= kFirstNormalOid) {
+      found.system = schema == "pg_toast";  // an extension's own, put into pg_catalog
+    }
     return found;
   }
   for (const Oid oid : path_) {
     if (oid != kPgCatalogOid) add_unique(facts.schemas, oid);
     found.relation = catalog_.relation(oid, name);
     if (found.relation != nullptr) {
-      const auto schema_name = catalog_.schemas.find(oid);
-      found.system = oid == kPgCatalogOid || (schema_name != catalog_.schemas.end() &&
-                                              is_system_schema(schema_name->second));
+      found.system = found.relation->oid < kFirstNormalOid;
       return found;
     }
     if (oid == kPgCatalogOid && !system_relations_loaded_ && name.starts_with("pg_")) {
@@ -205,6 +207,7 @@ TypeFacts NameScope::facts_of(const Type& type, int depth) const {
       type.category == 'S' || type.category == 'X' || (type.kind == 'p' && !polymorphic_safe);
   result.is_array = type.name == "anyarray" || type.name == "anycompatiblearray";
   result.is_clock_type = built_in && is_clock_type_name(type.name);
+  result.is_zoned_time = built_in && type.name == "timetz";
   // Text search configurations change by DDL only.
   result.is_registry = built_in && type.name.starts_with("reg") && type.name != "regconfig" &&
                        type.name != "regdictionary";
@@ -264,6 +267,11 @@ bool NameScope::is_domain(Oid oid) const {
   const auto found = catalog_.types.find(oid);
   if (found == catalog_.types.end()) return false;
   if (found->second.kind == 'd') return oid >= kFirstNormalOid;
+  if (found->second.kind == 'c') {
+    const Relation* shape = catalog_.relation(found->second.schema, found->second.name);
+    return shape == nullptr || std::any_of(shape->columns.begin(), shape->columns.end(),
+                                           [&](const Column& c) { return is_domain(c.type); });
+  }
   return found->second.category == 'A' && found->second.element != kInvalidOid &&
          is_domain(found->second.element);
 }

@@ -24,6 +24,7 @@ struct TypeFacts {
   bool known = false;
   bool may_be_text = true;     ///< of category string, or not known
   bool is_clock_type = false;  ///< date, time, timestamp..., also inside an array, range or domain
+  bool is_zoned_time = false;  ///< time with time zone: its offset may come from the clock
   bool is_array = false;
   bool is_registry = false;  ///< regclass and kin
   bool is_user = false;      ///< outside pg_catalog and no enum
@@ -61,6 +62,7 @@ class NameScope {
   bool is_trusted_type(Oid oid) const;
   /// True if one of the types of that name could be meant.
   bool is_type_name(std::string_view name, TypeFacts& type) const;
+  /// True if values of the type are checked by a domain: the type, its elements or its columns.
   bool is_domain(Oid oid) const;
 
   /// `schema.name` for people; without pg_catalog.

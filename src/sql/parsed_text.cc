@@ -11,6 +11,8 @@ namespace pgrecall::sql {
 namespace {
 
 constexpr size_t kMemoBytesMax = 8 * 1024 * 1024;
+/// Texts of the catalog are long at times, and not those of a client.
+constexpr ParseLimits kCatalogLimits{1024 * 1024, 2000};
 
 bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
@@ -19,7 +21,7 @@ bool is_space(char c) {
 void fail(ParsedText& parsed, BypassReason reason, std::string_view text, std::string error) {
   parsed.failure = reason;
   parsed.error = std::move(error);
-  parsed.tokens_read_only = tokens_prove_read_only(text, &is_known_read_only_word);
+  parsed.tokens_read_only = tokens_prove_read_only(text, &is_known_read_only_function);
 }
 
 /// libpg_query counts the range from the end of the statement before and gives length 0 to a last
@@ -87,7 +89,7 @@ std::shared_ptr<const ParsedText> parse_catalog_text(const std::string& text) {
   thread_local size_t memo_bytes = 0;
   auto found = memo.find(text);
   if (found != memo.end()) return found->second;
-  std::shared_ptr<const ParsedText> parsed = parse(text);
+  std::shared_ptr<const ParsedText> parsed = parse(text, kCatalogLimits);
   if (parsed->statements.size() != 1) parsed = nullptr;
   if (memo_bytes > kMemoBytesMax) {
     memo.clear();

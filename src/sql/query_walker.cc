@@ -42,8 +42,10 @@ void QueryWalker::select(const SelectStmt& statement, std::vector<OutputColumn>*
       std::vector<OutputColumn> right;
       select(*statement.larg, output);
       select(*statement.rarg, output != nullptr ? &right : nullptr);
+      const bool star = has_star(right);
       for (size_t i = 0; output != nullptr && i < output->size(); ++i) {
-        (*output)[i].is_plain = (*output)[i].is_plain && i < right.size() && right[i].is_plain;
+        OutputColumn& column = (*output)[i];
+        column.is_plain = column.is_plain && !star && i < right.size() && right[i].is_plain;
       }
     }
     select_body(statement, output);
@@ -64,8 +66,10 @@ void QueryWalker::select_body(const SelectStmt& statement, std::vector<OutputCol
       const bool is_column = result.val->node_case == PG_QUERY__NODE__NODE_COLUMN_REF;
       if (column.name.empty() && is_column) {
         const ColumnRef& ref = *result.val->column_ref;
-        column.name = string_of(ref.fields[ref.n_fields - 1]);  // empty for a star
+        column.name = string_of(ref.fields[ref.n_fields - 1]);
+        column.is_star = column.name.empty();
       }
+      if (result.val->node_case == PG_QUERY__NODE__NODE_A_INDIRECTION) column.is_star = true;
       column.is_plain = is_plain_value(result.val, false);
     }
     output->push_back(column);
@@ -91,7 +95,7 @@ void QueryWalker::values_lists(const SelectStmt& statement, std::vector<OutputCo
     expression(list);
     if (output == nullptr || list->node_case != PG_QUERY__NODE__NODE_LIST) continue;
     const PgQuery__List& items = *list->list;
-    if (row == 0) output->assign(items.n_items, OutputColumn{{}, true});
+    if (row == 0) output->assign(items.n_items, OutputColumn{{}, true, false});
     for (size_t i = 0; i < output->size(); ++i) {
       OutputColumn& column = (*output)[i];
       column.is_plain =
@@ -130,7 +134,7 @@ void QueryWalker::common_table(const PgQuery__CommonTableExpr& cte, NamedQuery& 
   const Node* body = cte.ctequery;
   if (body != nullptr && body->node_case == PG_QUERY__NODE__NODE_SELECT_STMT) {
     select(*body->select_stmt, &entry.columns);
-    entry.known = true;
+    entry.known = !has_star(entry.columns);
     for (size_t i = 0; i < cte.n_aliascolnames && i < entry.columns.size(); ++i) {
       entry.columns[i].name = string_of(cte.aliascolnames[i]);
     }

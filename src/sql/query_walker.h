@@ -61,6 +61,7 @@ class QueryWalker {
   struct OutputColumn {
     std::string_view name;
     bool is_plain = false;
+    bool is_star = false;  ///< stands for any number of columns
   };
   struct RangeEntry {
     std::string_view name;
@@ -106,6 +107,7 @@ class QueryWalker {
   void range_target(const RangeVar* name);
   void join(const PgQuery__JoinExpr& item);
   void rename_columns(const PgQuery__Alias* alias, RangeEntry& entry);
+  static bool has_star(const std::vector<OutputColumn>& columns);
   const NamedQuery* find_cte(std::string_view name) const;
 
   // expression_walker.cc
@@ -114,6 +116,7 @@ class QueryWalker {
   void visit_children(const Message* message);
   void function_call(const FuncCall& call);
   bool setting_call(const FuncCall& call);
+  void read_spatial_reference(const Function& function);
   void column_ref(const ColumnRef& ref);
   void attribute(std::string_view name);
   void operators(const PgQuery__AExpr& expression);
@@ -149,6 +152,7 @@ class QueryWalker {
   void write_one(const Write& write, std::vector<Write>& pending);
   void write_view(const Write& write, std::vector<Write>& pending);
   void foreign_key_actions(const Write& write, std::vector<Write>& pending);
+  void make_opaque_for(std::string_view what, const Relation& relation);
   bool may_have_generated(const Relation& relation) const;
 
   const NameScope& names_;

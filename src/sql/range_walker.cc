@@ -1,4 +1,6 @@
 // The FROM list: relations, subqueries, functions, joins and their aliases.
+#include <algorithm>
+
 #include "sql/query_walker.h"
 #include "sql/walker_level.h"
 
@@ -11,6 +13,11 @@ const QueryWalker::NamedQuery* QueryWalker::find_cte(std::string_view name) cons
     }
   }
   return nullptr;
+}
+
+bool QueryWalker::has_star(const std::vector<OutputColumn>& columns) {
+  return std::any_of(columns.begin(), columns.end(),
+                     [](const OutputColumn& column) { return column.is_star; });
 }
 
 void QueryWalker::range_item(const Node* node) {
@@ -64,10 +71,10 @@ void QueryWalker::range_subselect(const PgQuery__RangeSubselect& item) {
   if (item.alias != nullptr) entry.name = item.alias->aliasname;
   if (item.subquery != nullptr && item.subquery->node_case == PG_QUERY__NODE__NODE_SELECT_STMT) {
     select(*item.subquery->select_stmt, &entry.columns);
-    entry.known = true;
+    entry.known = !has_star(entry.columns);
     rename_columns(item.alias, entry);
     for (const OutputColumn& column : entry.columns) {
-      // A star, or a name that PostgreSQL makes up (of a function, column1 of VALUES).
+      // A name that PostgreSQL makes up: of a function, column1 of VALUES.
       if (column.name.empty()) entry.known = false;
     }
   } else {
@@ -112,7 +119,7 @@ void QueryWalker::rename_columns(const PgQuery__Alias* alias, RangeEntry& entry)
   if (entry.relation != nullptr) {
     for (const Column& column : entry.relation->columns) {
       const TypeFacts type = names_.type(column.type);
-      entry.columns.push_back({column.name, !type.may_be_text && !type.is_array});
+      entry.columns.push_back({column.name, !type.may_be_text && !type.is_array, false});
     }
     entry.relation = nullptr;
   }

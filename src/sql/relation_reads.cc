@@ -96,7 +96,11 @@ void QueryWalker::check_kind(const Relation& relation) {
 
 void QueryWalker::check_columns(const Relation& relation) {
   for (const Column& column : relation.columns) {
-    if (names_.is_trusted_type(column.type)) continue;
+    if (names_.is_trusted_type(column.type)) {
+      if (!names_.type(column.type).is_zoned_time) continue;
+      facts_.refuse(BypassReason::kClockFunction, in_context(column.name + " is a timetz"));
+      return;
+    }
     facts_.refuse(BypassReason::kUnknownType,
                   in_context(names_.describe(relation.schema, relation.name) + "." + column.name));
     return;

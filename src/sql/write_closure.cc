@@ -64,6 +64,10 @@ void QueryWalker::write_range_var(const RangeVar& name, WriteKind kind,
   write({&relation, kind, name.inh != 0, column_numbers(relation, columns)});
 }
 
+void QueryWalker::make_opaque_for(std::string_view what, const Relation& relation) {
+  facts_.make_opaque(std::string(what) + names_.describe(relation.schema, relation.name));
+}
+
 void QueryWalker::write(Write first) {
   std::vector<Write> pending{std::move(first)};
   while (!pending.empty()) {
@@ -85,10 +89,9 @@ void QueryWalker::write_one(const Write& write, std::vector<Write>& pending) {
   const Catalog& catalog = names_.catalog();
   add_family(catalog, *write.relation, write.inherit, facts_.writes);
   for (const Relation* member : members_of(catalog, *write.relation, write.inherit)) {
-    const std::string name = names_.describe(member->schema, member->name);
-    if (!is_updatable_kind(member->kind)) facts_.make_opaque("a write to " + name);
-    if (member->has_rules) facts_.make_opaque("rules of " + name);
-    if (member->has_user_triggers) facts_.make_opaque("triggers of " + name);
+    if (!is_updatable_kind(member->kind)) make_opaque_for("a write to ", *member);
+    if (member->has_rules) make_opaque_for("rules of ", *member);
+    if (member->has_user_triggers) make_opaque_for("triggers of ", *member);
     if (member->row_security) read_policies(*member);
     if (write.kind == WriteKind::kInsert || write.kind == WriteKind::kUpdate) {
       judge_write_expressions(*member);
@@ -96,6 +99,10 @@ void QueryWalker::write_one(const Write& write, std::vector<Write>& pending) {
     const Write of_member{member, write.kind, false, write.columns};
     if (member->kind == 'v') write_view(of_member, pending);
     foreign_key_actions(of_member, pending);
+    for (const Relation* ancestor : partitioned_ancestors(catalog, *member)) {
+      if (ancestor->has_user_triggers) make_opaque_for("triggers of ", *ancestor);
+      foreign_key_actions({ancestor, write.kind, false, std::nullopt}, pending);
+    }
   }
   // Before version 15 a row that an UPDATE moves to another partition fires ON DELETE actions.
   if (write.kind == WriteKind::kUpdate && write.relation->kind == 'p' &&
@@ -126,7 +133,7 @@ void QueryWalker::write_view(const Write& write, std::vector<Write>& pending) {
     inherit = name.inh != 0;
   }
   if (base == nullptr) {
-    facts_.make_opaque("a write to view " + names_.describe(view.schema, view.name));
+    make_opaque_for("a write to view ", view);
     return;
   }
   pending.push_back({base, write.kind, inherit, std::nullopt});
@@ -201,20 +208,23 @@ void QueryWalker::truncate(const RangeVar& name, bool cascade) {
   if (!cascade || found.relation == nullptr) return;
   const Catalog& catalog = names_.catalog();
   std::vector<const Relation*> pending = members_of(catalog, *found.relation, name.inh != 0);
-  std::vector<const Relation*> done;
-  while (!pending.empty()) {
-    const Relation* relation = pending.back();
-    pending.pop_back();
-    if (std::find(done.begin(), done.end(), relation) != done.end()) continue;
-    done.push_back(relation);
-    for (const ForeignKey& key : relation->referenced_by) {
-      const Relation* child = catalog.relation(key.child);
-      if (child == nullptr) {
-        facts_.make_opaque("foreign key " + key.name);
-        continue;
+  for (size_t i = 0; i < pending.size(); ++i) {
+    std::vector<const Relation*> referenced = partitioned_ancestors(catalog, *pending[i]);
+    referenced.push_back(pending[i]);
+    for (const Relation* relation : referenced) {
+      for (const ForeignKey& key : relation->referenced_by) {
+        const Relation* child = catalog.relation(key.child);
+        if (child == nullptr) {
+          facts_.make_opaque("foreign key " + key.name);
+          continue;
+        }
+        write({child, WriteKind::kTruncate, true, std::nullopt});
+        for (const Relation* member : members_of(catalog, *child, true)) {
+          if (std::find(pending.begin(), pending.end(), member) == pending.end()) {
+            pending.push_back(member);
+          }
+        }
       }
-      write({child, WriteKind::kTruncate, true, std::nullopt});
-      for (const Relation* member : members_of(catalog, *child, true)) pending.push_back(member);
     }
   }
 }

@@ -4,40 +4,16 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
+#include <algorithm>
 #include <sstream>
 
 #include "pgrecall/sql/explain.h"
 #include "sql/analyzer_fixture.h"
 #include "sql/big_stack.h"
+#include "sql/statement_cases.h"
 
 namespace pgrecall::sql::testing {
 namespace {
-
-struct Case {
-  int line = 0;
-  std::vector<std::string> expected;
-  std::string sql;
-};
-
-std::vector<Case> read_cases() {
-  std::ifstream file(PGRECALL_SOURCE_DIR "/tests/sql/statements.txt");
-  EXPECT_TRUE(file.good());
-  std::vector<Case> cases;
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
-    if (line.starts_with("--- ")) {
-      Case next;
-      next.line = number;
-      std::istringstream words(line.substr(4));
-      for (std::string word; words >> word;) next.expected.push_back(word);
-      cases.push_back(std::move(next));
-    } else if (!line.starts_with("#") && !line.empty() && !cases.empty()) {
-      cases.back().sql += (cases.back().sql.empty() ? "" : "\n") + line;
-    }
-  }
-  return cases;
-}
 
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> parts;
@@ -172,7 +148,7 @@ void check_word(const std::string& word, const Catalog& catalog,
 }
 
 /// kind effect reason-or-"cacheable" then words; path=a,b sets the search path.
-void check_case(const Case& test, const Catalog& catalog) {
+void check_case(const StatementCase& test, const Catalog& catalog) {
   SCOPED_TRACE("statements.txt:" + std::to_string(test.line) + ": " + test.sql);
   ASSERT_GE(test.expected.size(), 3U);
   ResolveScope scope;
@@ -207,9 +183,9 @@ void check_case(const Case& test, const Catalog& catalog) {
 TEST(Analyzer, TheTableOfStatementsIsAnalysedAsItSays) {
   on_big_stack([] {
     const Catalog& catalog = fixture_catalog();
-    const std::vector<Case> cases = read_cases();
+    const std::vector<StatementCase> cases = read_statement_cases();
     EXPECT_GE(cases.size(), 150U);
-    for (const Case& test : cases) check_case(test, catalog);
+    for (const StatementCase& test : cases) check_case(test, catalog);
   });
 }
 
