@@ -4,6 +4,9 @@ from . import wire
 from .waiting import Deadline, wait_until
 
 
+CACHED_PLAN_CHANGED = "0A000"
+
+
 class Reader:
     """One client connection that reads the probe's statement its own way."""
 
@@ -31,11 +34,21 @@ class ExtendedReader(Reader):
 
 
 class PreparedReader(Reader):
-    """Parse once, then Bind and Execute of the named statement."""
+    """Parse once, then Bind and Execute of the named statement. When DDL has changed the result type
+    it prepares again, as drivers do."""
 
     prepared = False
 
     def fetch(self):
+        reply = self._execute()
+        if reply.sqlstate == CACHED_PLAN_CHANGED:
+            self.client.send(wire.close_statement("probe") + wire.sync())
+            self.client.read_ready().checked()
+            self.prepared = False
+            reply = self._execute()
+        return reply
+
+    def _execute(self):
         start = b"" if self.prepared else wire.parse("probe", self.sql)
         self.client.send(start + wire.bind("", "probe", self.values) + wire.execute() + wire.sync())
         reply = self.client.read_ready()

@@ -84,7 +84,7 @@ class Pgrecall:
         self.port = free_port()
         self.admin_port = free_port()
         self.config = merged({
-            "listen": {"host": "127.0.0.1", "port": self.port},
+            "listen": {"host": "127.0.0.1", "port": self.port, "unix_socket_dir": str(self.folder)},
             "admin": {"host": "127.0.0.1", "port": self.admin_port},
             "upstream": {"host": "127.0.0.1", "port": upstream_port, "user": SUPERUSER,
                          "password": PASSWORD},
