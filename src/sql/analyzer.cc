@@ -24,7 +24,8 @@ StatementAnalysis unparsed(const ParsedText& parsed) {
   return out;
 }
 
-/// Statements whose analysis looks at no literal, unless the walk found that it does.
+/// Statements whose analysis looks at no literal, unless they name a setting. Like everything that
+/// decides on sensitivity it must not depend on the catalog: shapes are sorted without one.
 bool is_literal_free(StatementKind kind) {
   switch (kind) {
     case StatementKind::kSelect:
@@ -40,11 +41,8 @@ bool is_literal_free(StatementKind kind) {
 
 StatementAnalysis analyze(const StatementInput& input, bool is_only) {
   StatementAnalysis out;
-  out.literal_sensitive = false;  // until something says it is
   analyze_node(input, input.statement.node, out);
-  if (!is_only || !is_literal_free(out.kind) || !out.settings.empty()) {
-    out.literal_sensitive = true;
-  }
+  out.literal_sensitive = !is_only || !is_literal_free(out.kind) || input.statement.names_setting;
   out.location = out.literal_sensitive ? input.statement.location : 0;
   out.length = out.literal_sensitive ? input.statement.length : UINT32_MAX;
   if (out.cacheable && !is_only) {
@@ -87,7 +85,6 @@ void take_facts(Facts&& facts, StatementAnalysis& out) {
   out.session_effects |= facts.session_effects;
   out.locks = facts.locks;
   out.on_conflict_do_nothing = facts.on_conflict_do_nothing;
-  out.literal_sensitive = out.literal_sensitive || facts.literal_sensitive;
   out.uses_clock = facts.uses_clock;
   out.reads_custom_settings = facts.reads_custom_settings;
 }

@@ -176,7 +176,6 @@ void explain(const StatementInput& input, const PgQuery__ExplainStmt& statement,
     }
   }
   out.kind = StatementKind::kExplain;
-  out.literal_sensitive = true;
 }
 
 /// The matview's query runs; what readers see of it changes only here.

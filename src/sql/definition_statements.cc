@@ -259,7 +259,6 @@ void create_table_as(const StatementInput& input, const Node* query,
   }
   out.kind = StatementKind::kDdl;
   out.reason = BypassReason::kNotASelect;
-  out.literal_sensitive = true;
 }
 
 /// The INTO of a SELECT stands in the leftmost part of a set operation.

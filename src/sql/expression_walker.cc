@@ -126,7 +126,6 @@ void QueryWalker::apply(const NameScope::Judged& judged, std::string_view name) 
       return facts_.refuse(BypassReason::kVolatileFunction, label());
     case Verdict::kSetConfig:
       facts_.session_effects |= kSessionUnknown;
-      facts_.literal_sensitive = true;
       return facts_.refuse(BypassReason::kVolatileFunction, label());
     case Verdict::kTransactionLock:
       facts_.locks = true;
@@ -159,7 +158,6 @@ void QueryWalker::read_spatial_reference(const Function& function) {
 
 /// current_setting('name'): allowed with a constant name that is in the key. True if it was.
 bool QueryWalker::setting_call(const FuncCall& call) {
-  facts_.literal_sensitive = true;
   std::string_view name;
   if (call.n_args == 0 || !constant_string(through_text_casts(call.args[0]), name)) return false;
   if (!is_keyed_setting(folded(name))) return false;

@@ -25,7 +25,6 @@ class Facts {
   bool runs_user_code = false;    ///< functions of users may run
   bool cluster = false;
   bool locks = false;
-  bool literal_sensitive = false;
   bool uses_clock = false;
   bool reads_custom_settings = false;
   bool on_conflict_do_nothing = false;

@@ -35,7 +35,8 @@ constexpr std::string_view kStableAllowed[] = {
     "timestamptz_ge_date", "timestamptz_ge_timestamp", "timestamptz_gt_date",
     "timestamptz_gt_timestamp", "timestamptz_le_date", "timestamptz_le_timestamp",
     "timestamptz_lt_date", "timestamptz_lt_timestamp", "timestamptz_mi_interval",
-    "timestamptz_ne_date", "timestamptz_ne_timestamp", "timestamptz_pl_interval", "timezone", "to_char", "to_date", "to_json", "to_jsonb", "to_number", "to_timestamp",
+    "timestamptz_ne_date", "timestamptz_ne_timestamp", "timestamptz_pl_interval",
+    "timezone", "to_char", "to_date", "to_json", "to_jsonb", "to_number", "to_timestamp",
     "to_tsquery", "to_tsvector", "ts_headline", "ts_match_tq", "ts_match_tt",
     "websearch_to_tsquery", "xml", "xml_is_well_formed",
 };

@@ -24,6 +24,23 @@ void fail(ParsedText& parsed, BypassReason reason, std::string_view text, std::s
   parsed.tokens_read_only = tokens_prove_read_only(text, &is_known_read_only_function);
 }
 
+/// True if set_config or current_setting is called anywhere: what they do hangs on a literal.
+bool names_setting(const Node* node) {
+  std::vector<const Message*> pending;
+  if (const Message* message = inner(node)) pending.push_back(message);
+  while (!pending.empty()) {
+    const Message* next = pending.back();
+    pending.pop_back();
+    if (next->descriptor == &pg_query__func_call__descriptor) {
+      const auto& call = *reinterpret_cast<const FuncCall*>(next);
+      const std::string_view name = name_of(call.n_funcname, call.funcname).name;
+      if (name == "set_config" || name == "current_setting") return true;
+    }
+    for_each_child(next, [&](const Message* child) { pending.push_back(child); });
+  }
+  return false;
+}
+
 /// libpg_query counts the range from the end of the statement before and gives length 0 to a last
 /// statement without semicolon.
 void add_statement(ParsedText& parsed, const PgQuery__RawStmt& raw) {
@@ -37,6 +54,7 @@ void add_statement(ParsedText& parsed, const PgQuery__RawStmt& raw) {
   while (end > begin && is_space(parsed.text[end - 1])) --end;
   statement.location = static_cast<uint32_t>(begin);
   statement.length = static_cast<uint32_t>(end - begin);
+  statement.names_setting = names_setting(statement.node);
   parsed.statements.push_back(statement);
 }
 

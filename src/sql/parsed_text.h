@@ -14,6 +14,9 @@ struct ParsedStatement {
   const Node* node = nullptr;
   uint32_t location = 0;
   uint32_t length = 0;
+  /// It names a setting by a literal. A matter of the text alone, so that it is the same with every
+  /// catalog and with none.
+  bool names_setting = false;
 };
 
 /// Immutable once `parse` returned it; owns the trees (in its arena) and a copy of the text.

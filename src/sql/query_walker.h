@@ -153,7 +153,6 @@ class QueryWalker {
   void write_view(const Write& write, std::vector<Write>& pending);
   void foreign_key_actions(const Write& write, std::vector<Write>& pending);
   void make_opaque_for(std::string_view what, const Relation& relation);
-  bool may_have_generated(const Relation& relation) const;
 
   const NameScope& names_;
   Facts& facts_;

@@ -30,18 +30,16 @@ std::optional<std::vector<int16_t>> column_numbers(const Relation& relation,
   return numbers;
 }
 
-bool names_a_column(const Node* node) {
-  const Message* message = inner(node);
-  if (message == nullptr) return false;
-  bool found = false;
-  std::vector<const Message*> pending{message};
-  while (!pending.empty() && !found) {
-    const Message* next = pending.back();
-    pending.pop_back();
-    found = next->descriptor == &pg_query__column_ref__descriptor;
-    for_each_child(next, [&](const Message* child) { pending.push_back(child); });
-  }
-  return found;
+/// True if setting `columns` (none: any) may change one of `key`, also through a generated column.
+bool sets_one_of(const Relation& relation, const std::optional<std::vector<int16_t>>& columns,
+                 const std::vector<int16_t>& key) {
+  if (!columns.has_value()) return true;
+  return std::any_of(key.begin(), key.end(), [&](int16_t number) {
+    if (std::find(columns->begin(), columns->end(), number) != columns->end()) return true;
+    return std::any_of(relation.columns.begin(), relation.columns.end(), [&](const Column& column) {
+      return column.number == number && column.generated;
+    });
+  });
 }
 
 bool is_updatable_kind(char kind) {
@@ -146,14 +144,7 @@ void QueryWalker::foreign_key_actions(const Write& write, std::vector<Write>& pe
   for (const ForeignKey& key : write.relation->referenced_by) {
     const char action = is_delete ? key.on_delete : key.on_update;
     if (action != 'c' && action != 'n' && action != 'd') continue;
-    if (!is_delete && write.columns.has_value() && !may_have_generated(*write.relation)) {
-      const bool sets_key =
-          std::any_of(key.parent_columns.begin(), key.parent_columns.end(), [&](int16_t column) {
-            return std::find(write.columns->begin(), write.columns->end(), column) !=
-                   write.columns->end();
-          });
-      if (!sets_key) continue;
-    }
+    if (!is_delete && !sets_one_of(*write.relation, write.columns, key.parent_columns)) continue;
     const Relation* child = catalog.relation(key.child);
     if (child == nullptr) {
       facts_.make_opaque("foreign key " + key.name);
@@ -163,16 +154,6 @@ void QueryWalker::foreign_key_actions(const Write& write, std::vector<Write>& pe
     pending.push_back(
         {child, deletes ? WriteKind::kDelete : WriteKind::kUpdate, true, std::nullopt});
   }
-}
-
-/// A generated column changes with the columns it is made of, and a foreign key may refer to it. A
-/// default names no column; a check does and is taken for a generated column.
-bool QueryWalker::may_have_generated(const Relation& relation) const {
-  return std::any_of(relation.write_expressions.begin(), relation.write_expressions.end(),
-                     [](const std::string& text) {
-                       const auto parsed = parse_catalog_text("SELECT (" + text + "\n)");
-                       return parsed == nullptr || names_a_column(parsed->statements[0].node);
-                     });
 }
 
 void QueryWalker::judge_write_expressions(const Relation& relation) {

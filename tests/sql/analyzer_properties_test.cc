@@ -68,6 +68,17 @@ TEST(AnalyzerProperties, AnotherLiteralOfTheSameShapeHasTheSameAnalysis) {
   });
 }
 
+TEST(AnalyzerProperties, SensitivityToLiteralsIsTheSameWithAndWithoutACatalog) {
+  on_big_stack([] {
+    for (const StatementCase& test : read_statement_cases()) {
+      const auto with = analyze_all(test.sql, &fixture_catalog());
+      const auto without = analyze_all(test.sql, nullptr);
+      ASSERT_EQ(with.size(), without.size());
+      EXPECT_EQ(with[0].literal_sensitive, without[0].literal_sensitive) << test.sql;
+    }
+  });
+}
+
 TEST(AnalyzerProperties, WithoutACatalogNothingIsCacheableAndNothingIsAKnownWrite) {
   on_big_stack([] {
     for (const StatementCase& test : read_statement_cases()) {
