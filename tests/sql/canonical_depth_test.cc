@@ -1,7 +1,7 @@
 // The bound on the depth of a parse tree, held against the trees that libpg_query builds.
 #include <gtest/gtest.h>
 #include <pg_query.h>
-#include <pg_query.pb-c.h>
+#include <pg_query/pg_query.pb-c.h>
 #include <pthread.h>
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <pg_query.h>
-#include <pg_query.pb-c.h>
+#include <pg_query/pg_query.pb-c.h>
 
 #include <random>
 #include <set>
