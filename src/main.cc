@@ -3,25 +3,10 @@
 #include <string_view>
 
 #include "pgrecall/base/fault.h"
+#include "pgrecall/base/log.h"
 #include "pgrecall/config/command_line.h"
-#if __has_include("pgrecall/proxy/explain.h")
 #include "pgrecall/proxy/explain.h"
-#else
-namespace pgrecall::proxy {
-inline Result<std::string> explain(const config::Config&, const std::string&, const std::string&) {
-  return Error{"explain is not built yet", ""};
-}
-}  // namespace pgrecall::proxy
-#endif
-#if __has_include("pgrecall/proxy/run.h")
 #include "pgrecall/proxy/run.h"
-#else
-namespace pgrecall::proxy {
-inline int run(const config::Config&) {
-  return 1;
-}
-}  // namespace pgrecall::proxy
-#endif
 
 namespace {
 
@@ -66,6 +51,8 @@ int dispatch(const Config& config, const CommandLine& line) {
       print(stdout, pgrecall::config::setup_sql(config));
       return 0;
     default:
+      pgrecall::log::configure(static_cast<pgrecall::log::Level>(config.log.level),
+                               static_cast<pgrecall::log::Format>(config.log.format));
       return pgrecall::proxy::run(config);
   }
 }

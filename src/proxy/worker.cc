@@ -218,6 +218,7 @@ void Worker::drain(bool now) {
 
 void Worker::tick() {
   const TimePoint now = loop_->now();
+  note_pinned();
   memo_bytes_.store(context_.memo.bytes(), std::memory_order_relaxed);
   memo_entries_.store(context_.memo.entries(), std::memory_order_relaxed);
   std::vector<SlotId> waiting;
@@ -259,11 +260,33 @@ void Worker::check_waiting(ClientLink& link, TimePoint now) {
   }
 }
 
-void Worker::count_pinned(std::vector<std::pair<std::string, uint32_t>>& into) const {
+void Worker::note_pinned() {
+  std::vector<admin::PinnedClient> pinned;
   clients_.for_each([&](SlotId, ClientLink& link) {
-    if (link.session.pins() != 0) {
-      into.emplace_back(link.session.database() + " " + link.session.user(), link.session.pins());
-    }
+    if (link.session.pins() == 0) return;
+    pinned.push_back({link.session.database(), link.session.user(), link.session.pin_names(), 0});
+  });
+  std::lock_guard lock(pinned_mutex_);
+  pinned_ = std::move(pinned);
+}
+
+std::vector<admin::PinnedClient> Worker::pinned() const {
+  std::lock_guard lock(pinned_mutex_);
+  return pinned_;
+}
+
+void Worker::refuse_client(net::Accepted accepted) {
+  client_count_.fetch_add(1, std::memory_order_relaxed);
+  post([this, accepted = std::move(accepted)] {
+    auto owned = std::make_unique<ClientLink>(*this, context_,
+                                              session::PeerInfo{accepted.peer, accepted.is_local});
+    ClientLink& link = *owned;
+    link.id = clients_.insert(std::move(owned));
+    link.session.set_id(link.id);
+    link.connected_at = loop_->now();
+    link.stream = net::Stream::adopt(*loop_, accepted.fd, link);
+    context_.stats.clients.add();
+    link.session.refuse("53300", "too many clients (limits.clients)");
   });
 }
 

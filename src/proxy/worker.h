@@ -3,10 +3,12 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "pgrecall/admin/source.h"
 #include "pgrecall/base/slot_table.h"
 #include "pgrecall/net/listener.h"
 #include "pgrecall/net/loop.h"
@@ -44,8 +46,10 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   uint32_t clients() const { return client_count_.load(std::memory_order_relaxed); }
   void set_store(cache::EntryStore* store) { context_.store = store; }
   net::Loop& loop() { return *loop_; }
-  /// Any thread, by way of `post`: who is pinned and why.
-  void count_pinned(std::vector<std::pair<std::string, uint32_t>>& into) const;
+  /// Any thread: refuses a client beyond limits.clients.
+  void refuse_client(net::Accepted accepted);
+  /// Any thread: who is pinned and why, as of the last tick.
+  std::vector<admin::PinnedClient> pinned() const;
   size_t memo_bytes() const { return memo_bytes_.load(std::memory_order_relaxed); }
   size_t memo_entries() const { return memo_entries_.load(std::memory_order_relaxed); }
 
@@ -98,6 +102,7 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   void place_freed(upstream::Pool& pool, upstream::ServerRef server);
   bool may_connect(const upstream::Pool& pool) const;
   bool expired(const ServerLink& link) const;
+  void note_pinned();
   void check_waiting(ClientLink& link, TimePoint now);
   void check_server(ServerLink& link, TimePoint now, std::vector<SlotId>& old);
   void suspect_crash();
@@ -118,6 +123,8 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   std::atomic<uint32_t> client_count_{0};
   std::atomic<size_t> memo_bytes_{0};
   std::atomic<size_t> memo_entries_{0};
+  mutable std::mutex pinned_mutex_;
+  std::vector<admin::PinnedClient> pinned_;
   uint64_t next_ticket_ = 1;
   bool draining_ = false;
 };

@@ -198,6 +198,10 @@ void ClientSession::on_login_timeout() {
   }
 }
 
+void ClientSession::refuse(std::string_view sqlstate, std::string_view message) {
+  state_->core.fatal(sqlstate, message);
+}
+
 SlotId ClientSession::id() const {
   return state_->core.session_id;
 }
@@ -227,6 +231,22 @@ const std::string& ClientSession::database() const {
 }
 upstream::ServerConnection* ClientSession::server() const {
   return state_->core.server;
+}
+std::string ClientSession::pin_names() const {
+  constexpr std::pair<uint32_t, std::string_view> kNames[] = {
+      {sql::kSessionTemporary, "temporary table"},
+      {sql::kSessionListen, "LISTEN"},
+      {sql::kSessionHoldCursor, "cursor WITH HOLD"},
+      {sql::kSessionAdvisoryLock, "advisory lock"},
+      {sql::kSessionPrepare, "PREPARE"},
+      {sql::kSessionUnknown, "opaque code ran"}};
+  std::string names;
+  for (const auto& [bit, name] : kNames) {
+    if ((state_->core.pins & bit) == 0) continue;
+    if (!names.empty()) names += ", ";
+    names += name;
+  }
+  return names;
 }
 uint32_t ClientSession::pins() const {
   return state_->core.pins;

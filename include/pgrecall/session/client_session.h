@@ -51,6 +51,8 @@ class ClientSession final : public upstream::ServerUser {
   /// The process ends: 57P01 as soon as nothing is under way. True if it could be closed at once.
   bool shut_down(bool now);
   void on_login_timeout();
+  /// Ends it with an error of the worker's own.
+  void refuse(std::string_view sqlstate, std::string_view message);
 
   bool closing() const;
   bool logged_in() const;
@@ -60,6 +62,7 @@ class ClientSession final : public upstream::ServerUser {
   const std::string& database() const;
   upstream::ServerConnection* server() const;
   uint32_t pins() const;
+  std::string pin_names() const;  ///< why it is pinned, for people
 
   // ServerUser
   void on_authentication(const wire::Frame& frame) override;

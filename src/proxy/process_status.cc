@@ -1,0 +1,107 @@
+// What the admin port shows and may do.
+#include <string>
+#include <utility>
+
+#include "proxy/process.h"
+
+namespace pgrecall::proxy {
+namespace {
+
+std::string_view mode_name(config::CacheMode mode) {
+  switch (mode) {
+    case config::CacheMode::kOn:
+      return "on";
+    case config::CacheMode::kObserve:
+      return "observe";
+    case config::CacheMode::kOff:
+      return "off";
+  }
+  return "";
+}
+
+constexpr std::string_view kNoFeed =
+    "this version has no change feed: writes past pgrecall are seen when an entry's age ends "
+    "(cache.max_age_without_feed), catalog changes within feed.catalog_interval";
+
+admin::PoolStatus pool_status(const upstream::Pool& pool) {
+  const upstream::PoolNumbers numbers = pool.numbers();
+  admin::PoolStatus status;
+  status.database = numbers.database;
+  status.user = numbers.user;
+  status.size = numbers.size_max;
+  status.idle = numbers.idle;
+  status.active = numbers.connections - numbers.idle;
+  status.waiting = numbers.waiting;
+  return status;
+}
+
+}  // namespace
+
+admin::ProxyStatus Process::status() {
+  admin::ProxyStatus status;
+  const auto now = std::chrono::steady_clock::now();
+  status.uptime_seconds = std::chrono::duration<double>(now - started_at_).count();
+  for (const upstream::Pool* pool : pools_.all()) status.pools.push_back(pool_status(*pool));
+  status.control = control_.status();
+  for (const admin::ControlStatus& control : status.control) {
+    status.feeds.push_back({control.database, "none", "none", std::string(kNoFeed), -1});
+  }
+  const cache::ResultCacheStats results = results_.stats();
+  status.cache.mode = mode_name(shared_->mode.load());
+  status.cache.entries = results.entries;
+  status.cache.bytes = results.bytes;
+  status.cache.bytes_max = config_.cache.size_bytes;
+  status.cache.insertions = results.insertions;
+  status.cache.evictions = results.evictions;
+  status.cache.rejected_too_large = results.rejected_too_large;
+  for (const auto& worker : workers_) {
+    status.cache.memo_bytes += worker->memo_bytes();
+    status.cache.memo_entries += worker->memo_entries();
+    for (admin::PinnedClient& client : worker->pinned()) status.pinned.push_back(std::move(client));
+  }
+  status.estimates = counts_.status();
+  status.freshness.feed = "none";
+  status.freshness.max_age_without_feed_s =
+      std::chrono::duration<double>(config_.cache.max_age_without_feed).count();
+  status.freshness.why = kNoFeed;
+  return status;
+}
+
+admin::Readiness Process::readiness() {
+  if (draining_.load()) return {false, "draining"};
+  return {true, {}};
+}
+
+Status Process::invalidate_all() {
+  epochs_.advance_all();
+  return Ok{};
+}
+
+Status Process::invalidate_in(session::DatabaseState& database, std::string_view table,
+                              bool* found) {
+  const auto catalog = database.catalog();
+  const size_t dot = table.find('.');
+  if (!catalog || dot == std::string_view::npos) return Ok{};
+  const sql::Relation* relation =
+      catalog->relation(catalog->schema(table.substr(0, dot)), table.substr(dot + 1));
+  if (relation == nullptr) return Ok{};
+  *found = true;
+  const invalidation::DependencyId ids[] = {database.relation_dependency(relation->oid)};
+  epochs_.advance(ids);
+  return Ok{};
+}
+
+Status Process::invalidate_table(std::string_view database, std::string_view table) {
+  if (table.find('.') == std::string_view::npos) {
+    return Error{"\"" + std::string(table) + "\" is not of the form schema.table", ""};
+  }
+  bool found = false;
+  for (session::DatabaseState* state : databases_.all()) {
+    if (!database.empty() && state->name() != database) continue;
+    if (Status status = invalidate_in(*state, table, &found); !status.ok()) return status;
+  }
+  if (!found) return Error{"no known database has a table \"" + std::string(table) + "\"", ""};
+  return Ok{};
+}
+
+}  // namespace pgrecall::proxy
