@@ -15,9 +15,10 @@ std::string identifier(std::string_view name) {
 }
 
 constexpr std::string_view kTemplate =
-    R"(-- The control role of pgrecall: it reads catalog, statistics and the change feed. It needs
--- no superuser and reads no row of your tables. Run this as an administrator, with a password of
--- your own, and put the same into [upstream] user and password.
+    R"(-- The control role of pgrecall: it reads catalog, statistics and the change feed. It is no
+-- superuser and may not select from your tables (the change feed shows it the rows that are
+-- written). Run this as an administrator, with a password of your own, and put the same into
+-- [upstream] user and password.
 
 CREATE ROLE {0} LOGIN PASSWORD 'choose-one';
 
