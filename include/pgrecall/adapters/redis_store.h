@@ -1,0 +1,134 @@
+// RedisStore: tier two in Redis. One connection per worker, pipelined, behind a circuit breaker.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "pgrecall/base/clock.h"
+#include "pgrecall/cache/entry_store.h"
+#include "pgrecall/net/address.h"
+#include "pgrecall/net/loop.h"
+#include "pgrecall/net/stream.h"
+
+namespace pgrecall::adapters {
+
+class RedisReplies;
+struct RedisReply;
+
+struct RedisOptions {
+  net::Endpoint endpoint;   ///< unless `socket_path` is set
+  std::string socket_path;  ///< of a unix socket
+  std::string user;         ///< empty: the default user
+  std::string password;     ///< empty: no AUTH
+  uint32_t database = 0;
+  std::string prefix = "pgrecall";                     ///< names the deployment
+  Duration timeout = std::chrono::milliseconds(50);    ///< of one command
+  Duration connect_timeout = std::chrono::seconds(1);  ///< look-up, connect, AUTH, SELECT, INFO
+  Duration retry_min = std::chrono::milliseconds(100);
+  Duration retry_max = std::chrono::seconds(5);
+  size_t commands_max = 4096;                   ///< in flight; beyond, a get is a miss
+  size_t pending_bytes_max = 16 * 1024 * 1024;  ///< unsent; beyond, likewise
+  size_t value_bytes_max = 16 * 1024 * 1024;
+};
+
+struct RedisStoreStats {
+  uint64_t gets = 0;
+  uint64_t found = 0;
+  uint64_t puts = 0;
+  uint64_t refused = 0;   ///< not even sent: breaker open, queue full, value too large
+  uint64_t timeouts = 0;  ///< commands that were not answered in time
+  uint64_t errors = 0;    ///< error replies
+  uint64_t losses = 0;    ///< times an established connection was given up
+};
+
+/// Owned by its worker, used on the worker's loop only, destroyed before the loop; then nobody who
+/// still waits is called. Connects on its own and for ever. A callback must not destroy it.
+///
+/// The breaker: while no connection is ready every get is a miss at once, from within the call. An
+/// unanswered command ends the connection, and everything that waits on it is a miss: that costs
+/// one timeout. Then a new connection is tried after a pause that doubles from `retry_min` to
+/// `retry_max`, until commands are answered again. Nothing is ever sent twice. Bounded in commands
+/// and bytes. State changes are logged once each, never a secret.
+///
+/// A key is stored under `<prefix>:e1:<128-bit hash>`; the value holds the full key
+/// (entry_codec.h).
+class RedisStore final : public cache::EntryStore, private net::StreamHandler {
+ public:
+  enum class State : uint8_t {
+    kWaiting,     ///< the breaker is open: until the next try
+    kConnecting,  ///< half open: connecting, logging in
+    kReady
+  };
+
+  RedisStore(net::Loop& loop, RedisOptions options);
+  ~RedisStore() override;
+  RedisStore(const RedisStore&) = delete;
+  RedisStore& operator=(const RedisStore&) = delete;
+
+  void get(const cache::CacheKeyView& key, GetCallback done) override;
+  void put(const cache::CacheKeyView& key, std::string_view value, Duration time_to_live) override;
+  bool available() const override { return state_ == State::kReady; }
+  uint64_t run_id() const override { return run_id_; }
+
+  State state() const { return state_; }
+  /// Called after every change of state; must not destroy the store.
+  void when_state_changes(std::function<void(State)> listener) { listener_ = std::move(listener); }
+  const std::string& last_error() const { return last_error_; }  ///< for people
+  RedisStoreStats stats() const { return stats_; }
+
+ private:
+  /// One command in flight; replies come in order.
+  struct Command {
+    enum class Kind : uint8_t { kLogin, kInfo, kGet, kPut };
+    Kind kind;
+    TimePoint deadline;
+    GetCallback done;
+  };
+
+  void on_connected() override;
+  void on_readable_bytes(std::string_view bytes) override;
+  void on_writable_drained() override {}
+  void on_end(int error) override;
+
+  void connect();
+  void connect_to(const net::Address& address);
+  std::string entry_key(const cache::CacheKeyView& key) const;
+  bool has_room(size_t bytes) const;
+  void enqueue(Command::Kind kind, Duration timeout, GetCallback done);
+  void flush_at_end_of_turn();
+  void flush();
+  void on_reply(RedisReply reply);
+  void on_login_reply(Command::Kind kind, const RedisReply& reply);
+  void on_entry_reply(Command& command, RedisReply& reply);
+  void on_timer();
+  void change_state(State state);
+  void give_up(std::string why);
+
+  net::Loop& loop_;
+  const RedisOptions options_;
+  State state_ = State::kWaiting;
+  std::unique_ptr<net::Timer> timer_;  ///< next try, connect timeout or oldest command
+  std::unique_ptr<net::Resolution> resolution_;
+  std::unique_ptr<net::Stream> stream_;
+  std::unique_ptr<RedisReplies> replies_;
+  std::deque<Command> commands_;
+  std::string out_;  ///< leaves at the end of this turn
+  bool flush_due_ = false;
+  bool overdue_ = false;  ///< the oldest command is late, but its reply may lie in the socket
+  Duration retry_after_;
+  size_t tries_ = 0;  ///< picks the next of several addresses
+  uint64_t run_id_ = 0;
+  std::string last_error_;
+  RedisStoreStats stats_;
+  std::function<void(State)> listener_;
+  std::shared_ptr<RedisStore*> self_;  ///< for deferred tasks: they hold it weakly
+};
+
+}  // namespace pgrecall::adapters
