@@ -29,9 +29,11 @@ class Facts {
   bool reads_custom_settings = false;
   bool on_conflict_do_nothing = false;
 
-  /// Not cacheable. The first reason counts.
+  /// Not cacheable. The first reason counts, but an unlogged table only if there is no other one:
+  /// a rule may lift it.
   void refuse(BypassReason why, std::string_view what) {
-    if (reason != BypassReason::kNoBypass) return;
+    if (reason != BypassReason::kNoBypass && reason != BypassReason::kUnloggedTable) return;
+    if (reason == why) return;
     reason = why;
     detail = what;
   }

@@ -359,14 +359,4 @@ const Catalog& fixture_catalog() {
   return catalog;
 }
 
-Oid relation_oid(const Catalog& catalog, const std::string& name) {
-  const size_t dot = name.find('.');
-  const Oid schema = dot == std::string::npos ? kPublic : catalog.schema(name.substr(0, dot));
-  const std::string relation = dot == std::string::npos ? name : name.substr(dot + 1);
-  const Relation* found = catalog.relation(schema, relation);
-  if (found != nullptr) return found->oid;
-  ADD_FAILURE() << "no relation " << name;
-  return kInvalidOid;
-}
-
 }  // namespace pgrecall::sql::testing

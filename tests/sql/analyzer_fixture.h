@@ -2,18 +2,11 @@
 // with some contrib extensions (fixture/*.tsv), and a schema of our own.
 #pragma once
 
-#include <memory>
-#include <string>
-#include <vector>
-
 #include "pgrecall/sql/catalog.h"
 
 namespace pgrecall::sql::testing {
 
 /// Built once; lives as long as the process. The relations are listed in analyzer_fixture.cc.
 const Catalog& fixture_catalog();
-
-/// "name" or "schema.name"; a test failure and kInvalidOid if there is none.
-Oid relation_oid(const Catalog& catalog, const std::string& name);
 
 }  // namespace pgrecall::sql::testing
