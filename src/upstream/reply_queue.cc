@@ -12,6 +12,11 @@ bool is_asynchronous(char type) {
   return type == 'N' || type == 'A' || type == 'S';
 }
 
+bool is_extended(Reply reply) {
+  return reply == Reply::kParse || reply == Reply::kBind || reply == Reply::kDescribeStatement ||
+         reply == Reply::kDescribePortal || reply == Reply::kExecute || reply == Reply::kClose;
+}
+
 bool ends_with_ready(Reply reply) {
   return reply == Reply::kQuery || reply == Reply::kFunctionCall || reply == Reply::kSync;
 }
@@ -61,10 +66,21 @@ bool ReplyQueue::owes_client() const {
 
 void ReplyQueue::push(Reply reply, Route route, uint32_t note) {
   PGR_ASSERT(reply != Reply::kOwn && reply != Reply::kNothing);
+  if (skipping_to_sync_ && reply != Reply::kSync) return;
+  if (reply == Reply::kCopyEnd && expected_.empty()) return;
+  if (copy_in_ && reply == Reply::kSync) {
+    ++copy_syncs_;
+    return;
+  }
+  if (reply == Reply::kSync)
+    skipping_to_sync_ = unsynced_ = false;
+  else
+    unsynced_ = unsynced_ || is_extended(reply);
   expected_.push_back({reply, route, note, {}});
 }
 
 void ReplyQueue::push_own(std::string bytes, uint32_t note) {
+  if (skipping_to_sync_) return;
   PGR_ASSERT(!expected_.empty());
   expected_.push_back({Reply::kOwn, Route::kForward, note, std::move(bytes)});
 }
@@ -73,25 +89,37 @@ Step ReplyQueue::on_message(char type) {
   skip_copy_ends();
   Step step;
   if (is_asynchronous(type)) {
-    step.route = skipping() ? Route::kSkip : Route::kForward;
+    // A notification is the client's, whatever we are doing with the connection.
+    step.route = skipping() && type != 'A' ? Route::kSkip : Route::kForward;
     return step;
   }
   if (type == 'E') return error();
+  if (type == 'Z' && surplus_ > 0 && (expected_.empty() || !takes_ready(expected_.front().reply))) {
+    // After an error in copy mode the Syncs that the server would have ignored are answered if it
+    // had not read them yet; a client on a direct connection sees that as well.
+    --surplus_;
+    if (expected_.empty()) skipping_to_sync_ = unsynced_ = false;
+    return step;
+  }
   if (expected_.empty()) {
-    // A second ReadyForQuery follows an error between CopyInResponse and a Sync that the server was
-    // going to ignore; a client on a direct connection sees it as well.
-    step.bad = type != 'Z';
+    step.bad = true;
     return step;
   }
   const Expected& head = expected_.front();
   step.reply = head.reply;
   step.route = head.route;
   step.note = head.note;
+  if (type == 'Z' && !takes_ready(head.reply)) {
+    step.bad = true;
+    return step;
+  }
   switch (effect_on(head.reply, type)) {
     case Effect::kBad:
       step.bad = true;
       return step;
     case Effect::kPart:
+      head_started_ = true;
+      if (type == 'C') copy_syncs_ = 0;
       if (type == 'G' || type == 'W') begin_copy_in();
       return step;
     case Effect::kEnd:
@@ -100,25 +128,44 @@ Step ReplyQueue::on_message(char type) {
   return step;
 }
 
+/// A Query is never answered by ReadyForQuery alone.
+bool ReplyQueue::takes_ready(Reply reply) const {
+  if (reply == Reply::kQuery || reply == Reply::kFunctionCall) return head_started_;
+  return reply == Reply::kSync;
+}
+
 Step ReplyQueue::finish(Step step) {
   step.completes = true;
   if (ends_with_ready(step.reply) || step.reply == Reply::kExecute) copy_in_ = false;
+  // An answer to something sent after that error: all Syncs before it have been answered.
+  if (step.reply != Reply::kSync) surplus_ = 0;
+  if (step.reply == Reply::kExecute) copy_syncs_ = 0;
+  head_started_ = false;
   expected_.pop_front();
+  if (step.reply == Reply::kQuery || step.reply == Reply::kFunctionCall) {
+    // It ended the implicit transaction of what was sent before it.
+    unsynced_ = std::any_of(expected_.begin(), expected_.end(),
+                            [](const Expected& expected) { return is_extended(expected.reply); });
+  }
   return step;
 }
 
 Step ReplyQueue::error() {
   Step step;
   copy_in_ = false;
+  surplus_ += std::exchange(copy_syncs_, 0);
   if (expected_.empty()) return step;  // asynchronous: the server ends the connection
   const Expected& head = expected_.front();
   step.reply = head.reply;
   step.route = head.route == Route::kSkipNoError ? Route::kForward : head.route;
   step.note = head.note;
+  head_started_ = true;
   if (!ends_with_ready(head.reply)) {
     step.completes = true;
+    head_started_ = false;
     expected_.pop_front();
     drop_until_sync();
+    skipping_to_sync_ = expected_.empty();
   }
   return step;
 }
@@ -134,9 +181,16 @@ void ReplyQueue::begin_copy_in() {
   for (auto it = expected_.begin() + 1; it != expected_.end();) {
     if (it->reply == Reply::kCopyEnd) {
       copy_in_ = false;
-      break;
+      expected_.erase(it);
+      return;
     }
-    it = it->reply == Reply::kSync ? expected_.erase(it) : it + 1;
+    if (it->reply == Reply::kSync) {
+      it = expected_.erase(it);
+      ++copy_syncs_;
+      unsynced_ = true;
+    } else {
+      ++it;
+    }
   }
 }
 
@@ -154,8 +208,7 @@ bool ReplyQueue::take_own(std::string* bytes, uint32_t* note) {
 }
 
 void ReplyQueue::clear() {
-  expected_.clear();
-  copy_in_ = false;
+  *this = ReplyQueue();
 }
 
 }  // namespace pgrecall::upstream

@@ -104,7 +104,7 @@ TEST(ReplyQueue, AMessageThatCannotAnswerTheHeadIsBad) {
 }
 
 TEST(ReplyQueue, NothingIsAcceptedThatNobodyAskedFor) {
-  for (char type : std::string("123tTnDCIsGHWdcVRKv?")) {
+  for (char type : std::string("123tTnDCIsGHWdcVZRKv?")) {
     ReplyQueue queue;
     EXPECT_TRUE(queue.on_message(type).bad) << type;
   }
@@ -253,6 +253,98 @@ TEST(ReplyQueue, WhereNoCopyBeginsTheSyncsAheadOfCopyDoneAreAnswered) {
   queue.push(Reply::kSync, Route::kForward);
   EXPECT_EQ(shown(queue, "EZZ"), "EZZ");
   EXPECT_TRUE(queue.empty());
+}
+
+TEST(ReplyQueue, AQueryIsNotAnsweredByReadyForQueryAlone) {
+  for (Reply reply : {Reply::kQuery, Reply::kFunctionCall}) {
+    ReplyQueue queue;
+    queue.push(reply, Route::kForward);
+    EXPECT_TRUE(queue.on_message('Z').bad);
+  }
+}
+
+TEST(ReplyQueue, WhatIsSentAfterAnErrorAndBeforeItsSyncIsNotExpected) {
+  ReplyQueue queue;
+  queue.push(Reply::kParse, Route::kForward);
+  EXPECT_FALSE(queue.skipping_to_sync());
+  EXPECT_EQ(shown(queue, "E"), "E");
+  EXPECT_TRUE(queue.skipping_to_sync());
+  queue.push(Reply::kBind, Route::kForward);
+  queue.push_own("dropped");
+  queue.push(Reply::kQuery, Route::kForward);
+  queue.push(Reply::kCopyEnd, Route::kForward);
+  EXPECT_FALSE(queue.owes_client());
+  queue.push(Reply::kSync, Route::kForward);
+  EXPECT_FALSE(queue.skipping_to_sync());
+  queue.push(Reply::kParse, Route::kForward);
+  EXPECT_EQ(shown(queue, "Z1"), "Z1");
+  EXPECT_TRUE(queue.empty());
+}
+
+TEST(ReplyQueue, KnowsWhetherAnImplicitTransactionMayBeOpen) {
+  ReplyQueue queue;
+  EXPECT_FALSE(queue.unsynced());
+  queue.push(Reply::kExecute, Route::kForward);
+  EXPECT_TRUE(queue.unsynced());
+  shown(queue, "C");
+  EXPECT_TRUE(queue.unsynced());
+  queue.push(Reply::kSync, Route::kForward);
+  EXPECT_FALSE(queue.unsynced());
+  shown(queue, "Z");
+  queue.push(Reply::kParse, Route::kForward);
+  queue.push(Reply::kQuery, Route::kForward);
+  EXPECT_TRUE(queue.unsynced());
+  shown(queue, "1CZ");
+  EXPECT_FALSE(queue.unsynced());
+  queue.push(Reply::kExecute, Route::kForward);
+  queue.push(Reply::kSync, Route::kForward);
+  shown(queue, "G");
+  EXPECT_TRUE(queue.unsynced());
+}
+
+TEST(ReplyQueue, ASyncThatACopyWouldHaveIgnoredIsAnsweredIfTheCopyFailedBefore) {
+  ReplyQueue queue;
+  queue.push(Reply::kExecute, Route::kForward);
+  queue.push(Reply::kSync, Route::kForward);
+  EXPECT_EQ(shown(queue, "GE"), "GE");
+  EXPECT_TRUE(queue.uncertain());
+  queue.push(Reply::kSync, Route::kForward);
+  queue.push(Reply::kQuery, Route::kSkip);
+  EXPECT_EQ(shown(queue, "ZZ"), "ZZ");
+  EXPECT_EQ(shown(queue, "IZ"), "");
+  EXPECT_TRUE(queue.empty());
+  EXPECT_FALSE(queue.uncertain());
+  EXPECT_TRUE(queue.on_message('Z').bad);
+}
+
+TEST(ReplyQueue, ARoundTripShowsThatNoSyncOfACopyIsAnsweredAnyMore) {
+  ReplyQueue queue;
+  queue.push(Reply::kExecute, Route::kForward);
+  queue.push(Reply::kSync, Route::kForward);
+  EXPECT_EQ(shown(queue, "GE"), "GE");
+  queue.push(Reply::kSync, Route::kForward);
+  EXPECT_EQ(shown(queue, "Z"), "Z");
+  EXPECT_TRUE(queue.uncertain());
+  queue.push(Reply::kQuery, Route::kSkip);
+  EXPECT_EQ(shown(queue, "IZ"), "");
+  EXPECT_FALSE(queue.uncertain());
+}
+
+TEST(ReplyQueue, ASecondCopyOfOneQueryBeginsAfterTheFirstHasEnded) {
+  ReplyQueue queue;
+  queue.push(Reply::kQuery, Route::kForward);
+  queue.push(Reply::kCopyEnd, Route::kForward);
+  queue.on_message('G');
+  EXPECT_FALSE(queue.copy_in()) << "its end is on the way already";
+  queue.on_message('C');
+  queue.on_message('G');
+  EXPECT_TRUE(queue.copy_in());
+}
+
+TEST(ReplyQueue, NotificationsReachTheClientAlsoDuringOurOwnQueries) {
+  ReplyQueue queue;
+  queue.push(Reply::kQuery, Route::kSkip);
+  EXPECT_EQ(shown(queue, "CAZ"), "A");
 }
 
 TEST(ReplyQueue, TheEndOfACopyIsOwedToNobody) {

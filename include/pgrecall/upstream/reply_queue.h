@@ -42,7 +42,7 @@ struct Step {
 
 /// One per server connection, one thread. Every byte to a client passes through it in order. After
 /// an error in the extended protocol everything up to the next Sync is dropped, ours included,
-/// because the server skips those messages too.
+/// because the server skips those messages too; what is pushed before that Sync is dropped as well.
 class ReplyQueue {
  public:
   bool empty() const { return expected_.empty(); }
@@ -52,8 +52,18 @@ class ReplyQueue {
   bool owes_client() const;
 
   void push(Reply reply, Route route, uint32_t note = 0);
-  /// Only behind something that is owed: with an empty queue the caller writes at once.
+  /// Only behind something that is owed: with an empty queue the caller writes at once, unless
+  /// the server skips to Sync: then nothing of ours is shown either.
   void push_own(std::string bytes, uint32_t note = 0);
+
+  /// The server discards everything up to the next Sync, Queries included.
+  bool skipping_to_sync() const { return skipping_to_sync_; }
+  /// Extended-protocol messages were sent and no Sync after them: their implicit transaction may
+  /// be open even if nothing is owed.
+  bool unsynced() const { return unsynced_; }
+  /// ReadyForQuery may come that nobody waits for: see `on_message`. Until a whole round trip has
+  /// shown that none comes, nobody else may use the connection.
+  bool uncertain() const { return surplus_ > 0; }
 
   /// Takes the type byte of the server's next message. Call `take_own` afterwards until it says no.
   Step on_message(char type);
@@ -61,7 +71,7 @@ class ReplyQueue {
   bool take_own(std::string* bytes, uint32_t* note);
 
   /// The server waits for CopyData: between CopyInResponse and the CopyDone or CopyFail that the
-  /// client sends, Sync and Flush are ignored by the server and must not be pushed.
+  /// client sends, the server ignores Sync and Flush, and a Sync that is pushed is not expected.
   bool copy_in() const { return copy_in_; }
   void end_copy_in() { copy_in_ = false; }
   /// True if the head belongs to us: the client is not waiting for it.
@@ -78,12 +88,18 @@ class ReplyQueue {
 
   Step error();
   Step finish(Step step);
+  bool takes_ready(Reply reply) const;
   void begin_copy_in();
   void drop_until_sync();
   void skip_copy_ends();
 
   std::deque<Expected> expected_;
   bool copy_in_ = false;
+  bool skipping_to_sync_ = false;
+  bool unsynced_ = false;
+  bool head_started_ = false;  ///< something of the head's reply has arrived
+  uint32_t copy_syncs_ = 0;    ///< Syncs that the server ignores if it reads them in copy mode
+  uint32_t surplus_ = 0;       ///< of these, those that it may have read after an error
 };
 
 }  // namespace pgrecall::upstream
