@@ -2,7 +2,9 @@
 
 #include <array>
 #include <cstring>
+#include <memory>
 
+#include "pgrecall/base/assert.h"
 #include "sql/canonical_depth.h"
 #include "sql/canonical_escape.h"
 #include "sql/canonical_scanner.h"
@@ -60,15 +62,51 @@ LiteralForm literal_form(TokenKind kind) {
   }
 }
 
+/// Room for the longest shape or the longest literals that a text can have: no token grows to more
+/// than three times its bytes, the separator included (`n''` becomes ` nchar $?`). Short texts need
+/// no allocation.
+class Scratch {
+ public:
+  explicit Scratch(size_t text_bytes) {
+    const size_t bytes = 3 * text_bytes + 16;
+    if (bytes > sizeof(near_)) far_ = std::make_unique_for_overwrite<char[]>(bytes);
+    begin_ = at_ = far_ != nullptr ? far_.get() : near_;
+    end_ = begin_ + (far_ != nullptr ? bytes : sizeof(near_));
+  }
+
+  void put(char c) {
+    PGR_DCHECK(at_ < end_);
+    *at_++ = c;
+  }
+  void put(std::string_view text) {
+    PGR_DCHECK(text.size() <= static_cast<size_t>(end_ - at_));
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+  }
+  /// Puts a word in lower case (ASCII letters, as the server folds in UTF8) and returns it.
+  std::string_view put_folded(std::string_view word) {
+    PGR_DCHECK(word.size() <= static_cast<size_t>(end_ - at_));
+    const char* folded = at_;
+    for (const char c : word) *at_++ = kFolded[static_cast<unsigned char>(c)];
+    return {folded, word.size()};
+  }
+  std::string_view view() const { return {begin_, static_cast<size_t>(at_ - begin_)}; }
+
+ private:
+  char near_[4096];
+  std::unique_ptr<char[]> far_;
+  char* begin_;
+  char* at_;
+  char* end_;
+};
+
 /// Writes shape and literals. The shape can be cut into the tokens it was made of in one way only:
 /// tokens are parted by one space, except around brackets, commas and dots where nothing longer can
 /// arise ("." and ".." never touch), and a `?` inside an operator is doubled.
 class Writer {
  public:
-  Writer(Canonical& out, size_t text_bytes) : out_(out) {
-    out_.shape.reserve(text_bytes + text_bytes / 8 + 16);
-    out_.literals.reserve(text_bytes / 8 + 16);
-  }
+  Writer(Canonical& out, size_t text_bytes)
+      : out_(out), shape_(text_bytes), literals_(text_bytes) {}
 
   void add(const Token& token) {
     if (token.text == ";") {
@@ -83,7 +121,7 @@ class Writer {
       case TokenKind::kUnicodeWord:
         depth_.other();
         plain("U&");
-        out_.shape += token.text.substr(2);
+        shape_.put(token.text.substr(2));
         return;
       case TokenKind::kQuotedWord:
       case TokenKind::kParameter:
@@ -100,38 +138,41 @@ class Writer {
     }
   }
 
-  void finish() { out_.depth_max = depth_.finish(); }
+  void finish() {
+    out_.shape = shape_.view();
+    out_.literals = literals_.view();
+    out_.depth_max = depth_.finish();
+  }
 
  private:
   /// What the shape ends with, as far as the next token minds.
   enum class Edge : uint8_t { kOpen, kDot, kDots, kOther };
 
   void gap(Edge next) {
-    if (edge_ == Edge::kOther || edge_ == Edge::kDots) out_.shape += ' ';
+    if (edge_ == Edge::kOther || edge_ == Edge::kDots) shape_.put(' ');
     edge_ = next;
   }
 
   void plain(std::string_view text) {
     gap(Edge::kOther);
-    out_.shape += text;
+    shape_.put(text);
   }
 
   void word(std::string_view text) {
     gap(Edge::kOther);
-    const size_t begin = out_.shape.size();
-    out_.shape += text;
-    char* folded = out_.shape.data() + begin;
-    for (size_t i = 0; i < text.size(); ++i) folded[i] = kFolded[static_cast<uint8_t>(folded[i])];
-    depth_.word({folded, text.size()});
+    depth_.word(shape_.put_folded(text));
   }
 
   void operators(std::string_view text) {
     gap(Edge::kOther);
     if (text.find('?') == std::string_view::npos) {
-      out_.shape += text;
+      shape_.put(text);
       return;
     }
-    for (const char c : text) out_.shape.append(c == '?' ? 2 : 1, c);
+    for (const char c : text) {
+      if (c == '?') shape_.put(c);
+      shape_.put(c);
+    }
   }
 
   void punctuation(std::string_view text) {
@@ -156,13 +197,13 @@ class Writer {
         edge_ = Edge::kOther;
         break;
     }
-    out_.shape += text;
+    shape_.put(text);
   }
 
   void dots(std::string_view text) {
     if (edge_ == Edge::kDot || edge_ == Edge::kDots || (text.size() > 1 && edge_ == Edge::kOther))
-      out_.shape += ' ';
-    out_.shape += text;
+      shape_.put(' ');
+    shape_.put(text);
     edge_ = text.size() > 1 ? Edge::kDots : Edge::kDot;
   }
 
@@ -171,11 +212,11 @@ class Writer {
     plain(form.shape);
     const bool quoted = token.kind >= TokenKind::kString;
     const std::string_view content = quoted ? token.content : token.text;
-    out_.literals += form.mark;
+    literals_.put(form.mark);
     size_t length = content.size();
-    for (; length >= 0x80; length >>= 7) out_.literals += static_cast<char>(length | 0x80);
-    out_.literals += static_cast<char>(length);
-    out_.literals += content;
+    for (; length >= 0x80; length >>= 7) literals_.put(static_cast<char>(length | 0x80));
+    literals_.put(static_cast<char>(length));
+    literals_.put(content);
     if (quoted && !out_.has_clock_word) out_.has_clock_word = says_clock(token);
   }
 
@@ -197,13 +238,15 @@ class Writer {
     out_.multi_statement = true;
     out_.tokens += semicolons_;
     for (; semicolons_ > 0; --semicolons_) {
-      out_.shape += ';';
+      shape_.put(';');
       depth_.semicolon();
     }
     edge_ = Edge::kOther;
   }
 
   Canonical& out_;
+  Scratch shape_;
+  Scratch literals_;
   DepthBound depth_;
   uint32_t semicolons_ = 0;
   Edge edge_ = Edge::kOpen;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -36,6 +37,13 @@ class ClockWords {
   size_t length_ = 0;
 };
 
+/// Every clock word has a w or a y; a backslash may hide any letter. Most values hold none of them.
+constexpr std::array<bool, 256> kSuspicious = [] {
+  std::array<bool, 256> suspicious{};
+  for (const char c : {'w', 'W', 'y', 'Y', '\\'}) suspicious[static_cast<unsigned char>(c)] = true;
+  return suspicious;
+}();
+
 bool find_words(std::string_view value, std::string_view transparent) {
   ClockWords words;
   for (const char raw : value) {
@@ -51,6 +59,9 @@ bool find_words(std::string_view value, std::string_view transparent) {
 }  // namespace
 
 bool has_clock_word(std::string_view value) {
+  if (std::none_of(value.begin(), value.end(),
+                   [](char c) { return kSuspicious[static_cast<unsigned char>(c)]; }))
+    return false;
   if (find_words(value, {})) return true;
   // Array, range and record literals drop backslashes and quotes: '{to\day}' and '[to"day",)'. In
   // JSON any letter may be written as \uXXXX.

@@ -31,8 +31,7 @@ void DepthBound::semicolon() {
   level_ = Level{};
 }
 
-void DepthBound::word(std::string_view word) {
-  ++level_.chain;
+void DepthBound::keyword(std::string_view word) {
   switch (word.size()) {
     case 2:
       if (word == "or" && !level_.has_case) end_segment();

@@ -26,7 +26,12 @@ class DepthBound {
   void comma() { end_segment(); }
   void semicolon();
   /// `word` is in lower case.
-  void word(std::string_view word);
+  void word(std::string_view word) {
+    ++level_.chain;
+    // First letters of: and between case except intersect join or union.
+    if (word.size() <= 9 && std::string_view("abceijou").find(word[0]) != std::string_view::npos)
+      keyword(word);
+  }
   void other() { ++level_.chain; }
 
   uint32_t finish();
@@ -45,6 +50,7 @@ class DepthBound {
   static constexpr uint32_t kStatementCost = 8;  ///< EXPLAIN, DECLARE ..., AS, SELECT, AND, OR
   static constexpr size_t kLevelsMax = 16384;
 
+  void keyword(std::string_view word);
   void end_segment();
   uint32_t depth_of_level();
 

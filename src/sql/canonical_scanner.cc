@@ -1,6 +1,5 @@
 #include "sql/canonical_scanner.h"
 
-#include <array>
 #include <cstddef>
 #include <cstring>
 
@@ -11,63 +10,6 @@ namespace {
 
 constexpr size_t kOperatorBytesMax = 63;  // NAMEDATALEN - 1: a longer operator is an error
 
-constexpr bool is_letter(unsigned c) {
-  return (c | 0x20U) >= 'a' && (c | 0x20U) <= 'z';
-}
-constexpr bool is_digit(unsigned c) {
-  return c >= '0' && c <= '9';
-}
-
-constexpr CharClass classify(unsigned c) {
-  if (is_letter(c) || c == '_' || c >= 0x80) return kIdentStart;
-  if (is_digit(c)) return kDigit;
-  if (c != 0 && std::string_view(" \t\n\r\f").find(static_cast<char>(c)) != std::string_view::npos)
-    return kSpace;
-  if (c != 0 &&
-      std::string_view("~!@#^&|`?+-*/%<>=").find(static_cast<char>(c)) != std::string_view::npos)
-    return kOperatorChar;
-  switch (c) {
-    case '\'':
-      return kQuote;
-    case '"':
-      return kDoubleQuote;
-    case '$':
-      return kDollar;
-    case ',':
-    case '(':
-    case ')':
-    case '[':
-    case ']':
-    case ';':
-      return kSelfChar;
-    case '.':
-      return kDot;
-    case ':':
-      return kColon;
-    default:
-      return kOtherChar;
-  }
-}
-
-constexpr std::array<CharClass, 256> kClasses = [] {
-  std::array<CharClass, 256> classes{};
-  for (unsigned c = 0; c < 256; ++c) classes[c] = classify(c);
-  return classes;
-}();
-
-constexpr std::array<bool, 256> kIdentCont = [] {
-  std::array<bool, 256> cont{};
-  for (unsigned c = 0; c < 256; ++c)
-    cont[c] = kClasses[c] == kIdentStart || kClasses[c] == kDigit || c == '$';
-  return cont;
-}();
-
-inline CharClass class_of(char c) {
-  return kClasses[static_cast<unsigned char>(c)];
-}
-inline bool continues_word(char c) {
-  return kIdentCont[static_cast<unsigned char>(c)];
-}
 inline char lower(char c) {
   return static_cast<char>(c | 0x20);
 }
@@ -78,7 +20,7 @@ const char* find(const char* at, const char* end, char c) {
 
 /// 99 if it is none.
 uint32_t digit_value(char c) {
-  if (is_digit(static_cast<unsigned char>(c))) return static_cast<uint32_t>(c - '0');
+  if (is_ascii_digit(static_cast<unsigned char>(c))) return static_cast<uint32_t>(c - '0');
   return lower(c) >= 'a' && lower(c) <= 'f' ? static_cast<uint32_t>(lower(c) - 'a' + 10) : 99;
 }
 
@@ -158,40 +100,8 @@ size_t trim_sign(std::string_view run) {
 
 }  // namespace
 
-CharClass char_class(char c) {
-  return class_of(c);
-}
-
-Token TokenScanner::next() {
-  if (!skip_space()) return error();
-  if (at_ == end_) return Token{};
-  switch (class_of(*at_)) {
-    case kIdentStart:
-      return word();
-    case kDigit:
-      return number();
-    case kQuote:
-      return string(TokenKind::kString, at_);
-    case kDoubleQuote:
-      return quoted_word(TokenKind::kQuotedWord, 0);
-    case kDollar:
-      return dollar();
-    case kOperatorChar:
-      return operators();
-    case kDot:
-      if (at_ + 1 < end_ && class_of(at_[1]) == kDigit) return number();
-      return punctuation();
-    case kColon:
-    case kSelfChar:
-      return punctuation();
-    case kSpace:
-    case kOtherChar:
-      break;
-  }
-  return error();
-}
-
-bool TokenScanner::skip_space() {
+/// White space and comments; false if a comment does not end.
+bool TokenScanner::skip_comments() {
   while (at_ < end_) {
     if (class_of(*at_) == kSpace) {
       ++at_;
@@ -230,13 +140,6 @@ bool TokenScanner::skip_block_comment() {
   return false;
 }
 
-Token TokenScanner::token(TokenKind kind, const char* begin) const {
-  Token token;
-  token.kind = kind;
-  token.text = {begin, static_cast<size_t>(at_ - begin)};
-  return token;
-}
-
 Token TokenScanner::error() {
   Token failed;
   failed.kind = TokenKind::kError;
@@ -244,41 +147,35 @@ Token TokenScanner::error() {
   return failed;
 }
 
-Token TokenScanner::word() {
-  const char* begin = at_;
-  do {
-    ++at_;
-  } while (at_ < end_ && continues_word(*at_));
-  if (at_ - begin == 1 && at_ < end_ && (*at_ == '\'' || *at_ == '&')) {
-    const bool quote = *at_ == '\'';
-    switch (lower(*begin)) {
-      case 'e':
-        if (quote) return prefixed(TokenKind::kEscapeString, 1);
-        break;
-      case 'b':
-        if (quote) return prefixed(TokenKind::kBitString, 1);
-        break;
-      case 'x':
-        if (quote) return prefixed(TokenKind::kHexString, 1);
-        break;
-      case 'n':
-        if (quote) {  // N'...' is the keyword NCHAR and a plain string
-          Token nchar = token(TokenKind::kWord, begin);
-          nchar.text = "nchar";
-          return nchar;
-        }
-        break;
-      case 'u':
-        if (!quote && at_ + 1 < end_ && at_[1] == '\'')
-          return prefixed(TokenKind::kUnicodeString, 2);
-        if (!quote && at_ + 1 < end_ && at_[1] == '"') {
-          at_ = begin;
-          return quoted_word(TokenKind::kUnicodeWord, 2);
-        }
-        break;
-      default:
-        break;
-    }
+/// `begin` is a single letter, at_ behind it, and a quote or an ampersand follows.
+Token TokenScanner::letter_before_quote(const char* begin) {
+  const bool quote = *at_ == '\'';
+  switch (lower(*begin)) {
+    case 'e':
+      if (quote) return prefixed(TokenKind::kEscapeString, 1);
+      break;
+    case 'b':
+      if (quote) return prefixed(TokenKind::kBitString, 1);
+      break;
+    case 'x':
+      if (quote) return prefixed(TokenKind::kHexString, 1);
+      break;
+    case 'n':
+      if (quote) {  // N'...' is the keyword NCHAR and a plain string
+        Token nchar = token(TokenKind::kWord, begin);
+        nchar.text = "nchar";
+        return nchar;
+      }
+      break;
+    case 'u':
+      if (!quote && at_ + 1 < end_ && at_[1] == '\'') return prefixed(TokenKind::kUnicodeString, 2);
+      if (!quote && at_ + 1 < end_ && at_[1] == '"') {
+        at_ = begin;
+        return quoted_word(TokenKind::kUnicodeWord, 2);
+      }
+      break;
+    default:
+      break;
   }
   return token(TokenKind::kWord, begin);
 }
@@ -287,24 +184,6 @@ Token TokenScanner::prefixed(TokenKind kind, size_t prefix_bytes) {
   const char* begin = at_ - 1;
   at_ = begin + prefix_bytes;
   return string(kind, begin);
-}
-
-Token TokenScanner::quoted_word(TokenKind kind, size_t prefix_bytes) {
-  const char* begin = at_;
-  const char* content = at_ + prefix_bytes + 1;
-  const char* quote = content;
-  for (;;) {
-    // Names are short: a plain loop beats memchr.
-    while (quote < end_ && *quote != '"') ++quote;
-    if (quote == end_) return error();
-    if (quote + 1 == end_ || quote[1] != '"') break;
-    quote += 2;
-  }
-  if (quote == content) return error();  // zero-length delimited identifier
-  at_ = quote + 1;
-  Token result = token(kind, begin);
-  result.content = {content, static_cast<size_t>(quote - content)};
-  return result;
 }
 
 /// The closing quote of the piece that starts at `at`, or null.
@@ -456,14 +335,6 @@ Token TokenScanner::operators() {
     at_ = begin + length;
   }
   return token(TokenKind::kOperator, begin);
-}
-
-Token TokenScanner::punctuation() {
-  const char* begin = at_++;
-  if (at_ < end_ &&
-      ((*begin == '.' && *at_ == '.') || (*begin == ':' && (*at_ == ':' || *at_ == '='))))
-    ++at_;
-  return token(TokenKind::kPunctuation, begin);
 }
 
 }  // namespace pgrecall::sql

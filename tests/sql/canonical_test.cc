@@ -202,6 +202,21 @@ TEST(Canonical, FindsClockWordsInEveryStringForm) {
   EXPECT_FALSE(has_clock_word("yesterdayx"));
 }
 
+TEST(Canonical, HasRoomForWhatGrowsMost) {
+  for (const std::string piece :
+       {"n''", "n'';", "'';", "?,", "?;", "1,", "1 ", ".,", "..,", ". ", ":", "a ", "$$$$", "x'',",
+        "\"a\"", "U&\"a\"", "0x1,", "??", "$1 "}) {
+    std::string text;
+    for (int i = 0; i < 2000; ++i) text += piece;
+    const Canonical canonical = canonicalize(text);
+    // Sixty-four question marks are too long for an operator.
+    EXPECT_EQ(canonical.ok, piece != "??") << piece;
+  }
+  const Canonical large = canonicalize("select '" + std::string(1 << 20, 'x') + "'");
+  EXPECT_EQ(large.shape, "select $?");
+  EXPECT_EQ(large.literals.size(), (1U << 20) + 4);
+}
+
 bool test_safe(std::string_view word) {
   return word == "lower" || word == "json_table" || word == "columns" || word == "count";
 }
