@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <sstream>
 
 #include "pgrecall/adapters/catalog_loader.h"
 #include "sql/big_stack.h"
 #include "sql/statement_check.h"
+#include "sql/statement_splicer.h"
 #include "support/test_postgres.h"
 
 namespace pgrecall::adapters {
@@ -36,6 +38,9 @@ std::string read_schema() {
   text << "SET search_path = public;" << file.rdbuf();
   return text.str();
 }
+
+/// How many variations of the statements are executed.
+constexpr int kVariations = 4000;
 
 /// Rows for foreign keys to act on.
 constexpr const char* kRows =
@@ -87,10 +92,13 @@ class AnalyzerOnServer : public ::testing::Test {
     ASSERT_NE(catalog_, nullptr);
   }
 
-  static sql::StatementAnalysis analyze(const std::string& sql) {
+  static sql::ResolveScope public_scope() {
     sql::ResolveScope scope;
     scope.search_path = {catalog_->schema("public")};
-    return sql::resolve(*sql::parse(sql), catalog_.get(), scope).at(0);
+    return scope;
+  }
+  static sql::StatementAnalysis analyze(const std::string& sql) {
+    return sql::resolve(*sql::parse(sql), catalog_.get(), public_scope()).at(0);
   }
 
   /// Itself, or the root of its family, is in the set.
@@ -142,34 +150,63 @@ bool shows_its_locks(const sql::StatementAnalysis& analysis) {
   }
 }
 
+struct Executed {
+  int reads = 0;
+  int writes = 0;
+};
+
+/// Runs `sql` in a transaction and compares its locks with its analysis.
+void check_locks(ControlConnection& control, const std::string& sql,
+                 const sql::StatementAnalysis& analysis, const sql::Catalog& catalog,
+                 bool (*is_covered)(sql::Oid, const std::vector<sql::Oid>&), Executed& executed) {
+  // Policies apply to those who are not superusers.
+  const char* begin = analysis.cacheable ? "BEGIN; SET LOCAL ROLE reader; " : "BEGIN; ";
+  const bool ran = control.exec(begin + sql + "\n").ok();
+  const auto locks = ran ? control.exec(kLocks) : Result<Rows>(Rows{});
+  run(control, "ROLLBACK");
+  if (!ran || !locks.ok()) return;  // parameters, casts of data that is not there ...
+  executed.reads += analysis.cacheable ? 1 : 0;
+  executed.writes += analysis.effect == sql::Effect::kWrites ? 1 : 0;
+  for (const auto& row : *locks) {
+    const auto oid = static_cast<sql::Oid>(std::stoul(row.at(0).value()));
+    const bool writes = row.at(1).value() == "1";
+    if (!writes && !analysis.cacheable) continue;
+    EXPECT_TRUE(is_covered(oid, writes ? analysis.writes : analysis.reads))
+        << sql << (writes ? " writes " : " reads ") << catalog.relation(oid)->name;
+  }
+}
+
 TEST_F(AnalyzerOnServer, WhatTheServerLocksIsInTheReadAndWriteSets) {
   auto control = connect(*server_, "site");
   run(control, "SET search_path = public; SET app.tenant = 'a'");
-  int read = 0;
-  int wrote = 0;
+  Executed executed;
   sql::testing::on_big_stack([&] {
     for (const sql::testing::StatementCase& test : sql::testing::read_statement_cases()) {
       const sql::StatementAnalysis analysis = analyze(test.sql);
       if (!shows_its_locks(analysis)) continue;
-      // Policies apply to those who are not superusers.
-      const char* begin = analysis.cacheable ? "BEGIN; SET LOCAL ROLE reader; " : "BEGIN; ";
-      const bool ran = control.exec(begin + test.sql + "\n").ok();
-      const auto locks = ran ? control.exec(kLocks) : Result<Rows>(Rows{});
-      run(control, "ROLLBACK");
-      if (!ran || !locks.ok()) continue;  // parameters, casts of data that is not there ...
-      read += analysis.cacheable ? 1 : 0;
-      wrote += analysis.effect == sql::Effect::kWrites ? 1 : 0;
-      for (const auto& row : *locks) {
-        const auto oid = static_cast<sql::Oid>(std::stoul(row.at(0).value()));
-        const bool writes = row.at(1).value() == "1";
-        if (!writes && !analysis.cacheable) continue;
-        EXPECT_TRUE(is_covered(oid, writes ? analysis.writes : analysis.reads))
-            << test.sql << (writes ? " writes " : " reads ") << catalog_->relation(oid)->name;
-      }
+      check_locks(control, test.sql, analysis, *catalog_, &is_covered, executed);
     }
   });
-  EXPECT_GT(read, 60);
-  EXPECT_GT(wrote, 40);
+  EXPECT_GT(executed.reads, 60);
+  EXPECT_GT(executed.writes, 40);
+}
+
+TEST_F(AnalyzerOnServer, WhatTheServerLocksForVariationsIsInTheReadAndWriteSets) {
+  auto control = connect(*server_, "site");
+  run(control, "SET search_path = public; SET app.tenant = 'a'; SET statement_timeout = 300");
+  Executed executed;
+  sql::testing::on_big_stack([&] {
+    sql::testing::Splicer splicer(11);
+    for (int i = 0; i < kVariations; ++i) {
+      const std::string sql = splicer.next();
+      const auto analyses = sql::resolve(*sql::parse(sql), catalog_.get(), public_scope());
+      if (analyses.size() != 1 || !shows_its_locks(analyses[0])) continue;
+      check_locks(control, sql, analyses[0], *catalog_, &is_covered, executed);
+    }
+  });
+  std::printf("%d reads and %d writes executed\n", executed.reads, executed.writes);
+  EXPECT_GT(executed.reads, 50);
+  EXPECT_GT(executed.writes, 50);
 }
 
 }  // namespace

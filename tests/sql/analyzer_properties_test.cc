@@ -10,6 +10,7 @@
 #include "sql/analyzer_fixture.h"
 #include "sql/big_stack.h"
 #include "sql/statement_cases.h"
+#include "sql/statement_splicer.h"
 
 namespace pgrecall::sql::testing {
 namespace {
@@ -160,6 +161,27 @@ TEST(AnalyzerProperties, ASetIsReplayedByItsOwnText) {
     EXPECT_EQ(statement("select set_config('app.x', 'it''s', true)"),
               "SELECT pg_catalog.set_config('app.x', 'it''s', true)");
     EXPECT_EQ(statement("select set_config('app.x', $1, false)"), "");
+  });
+}
+
+TEST(AnalyzerProperties, SplicedTextsKeepTheRulesOfAnAnalysis) {
+  on_big_stack([] {
+    Splicer splicer(7);
+    int parsed = 0;
+    for (int i = 0; i < 40'000; ++i) {
+      const std::string sql = splicer.next();
+      const auto analyses = analyze_all(sql, &fixture_catalog());
+      ASSERT_FALSE(analyses.empty());
+      const StatementAnalysis& first = analyses[0];
+      parsed += first.kind == StatementKind::kUnparsed ? 0 : 1;
+      const bool quiet = first.effect == Effect::kNone && !first.locks &&
+                         first.session_effects == kSessionNothing && first.settings.empty();
+      EXPECT_TRUE(!first.cacheable || (quiet && !first.reads.empty())) << sql;
+      EXPECT_EQ(first.cacheable, first.reason == BypassReason::kNoBypass) << sql;
+      EXPECT_TRUE(first.effect == Effect::kWrites || first.writes.empty()) << sql;
+      EXPECT_TRUE(first.effect != Effect::kWrites || !first.writes.empty()) << sql;
+    }
+    EXPECT_GT(parsed, 1000);
   });
 }
 
