@@ -8,7 +8,7 @@
 namespace pgrecall::sql {
 namespace {
 
-constexpr size_t kOperatorBytesMax = 63;  // NAMEDATALEN - 1: a longer operator is an error
+constexpr std::ptrdiff_t kOperatorBytesMax = 63;  // NAMEDATALEN - 1: a longer operator is an error
 
 inline char lower(char c) {
   return static_cast<char>(c | 0x20);
@@ -86,16 +86,6 @@ const char* escape_string_end(const char* at, const char* end) {
     }
   }
   return nullptr;
-}
-
-/// An operator must not end in + or - unless it holds a character that no standard operator has.
-size_t trim_sign(std::string_view run) {
-  size_t length = run.size();
-  while (length > 1 && (run[length - 1] == '+' || run[length - 1] == '-')) {
-    if (run.substr(0, length - 1).find_first_of("~!@#^&|`?%") != std::string_view::npos) break;
-    --length;
-  }
-  return length;
 }
 
 }  // namespace
@@ -321,20 +311,33 @@ Token TokenScanner::dollar() {
   return result;
 }
 
+/// An operator ends where a comment starts. It must not end in + or - unless it holds a character
+/// that no standard operator has; the signs cut off are tokens of their own, which `signs_end_`
+/// remembers, for a run of them must not be read again for each.
 Token TokenScanner::operators() {
   const char* begin = at_;
+  if (begin < signs_end_) {
+    ++at_;
+    return token(TokenKind::kOperator, begin);
+  }
   do {
     ++at_;
-  } while (at_ < end_ && class_of(*at_) == kOperatorChar);
-  if (at_ - begin > 1) {
-    std::string_view run(begin, static_cast<size_t>(at_ - begin));
-    run = run.substr(0, run.find("/*"));
-    run = run.substr(0, run.find("--"));
-    const size_t length = trim_sign(run);
-    if (length > kOperatorBytesMax) return error();
-    at_ = begin + length;
+  } while (at_ < end_ && class_of(*at_) == kOperatorChar && !starts_comment());
+  if (at_ - begin == 1) return token(TokenKind::kOperator, begin);
+  const std::string_view run(begin, static_cast<size_t>(at_ - begin));
+  if (run.find_first_of("~!@#^&|`?%") == std::string_view::npos) {
+    const size_t last = run.find_last_not_of("+-");
+    if (last + 1 < run.size()) {
+      signs_end_ = at_;
+      at_ = begin + (last == std::string_view::npos ? 1 : last + 1);
+    }
   }
+  if (at_ - begin > kOperatorBytesMax) return error();
   return token(TokenKind::kOperator, begin);
+}
+
+bool TokenScanner::starts_comment() const {
+  return at_ + 1 < end_ && ((at_[0] == '/' && at_[1] == '*') || (at_[0] == '-' && at_[1] == '-'));
 }
 
 }  // namespace pgrecall::sql

@@ -137,6 +137,7 @@ class TokenScanner {
   Token other_integer();
   Token dollar();
   Token operators();
+  bool starts_comment() const;
   Token punctuation();
   bool skip_digits();
   const char* string_end(TokenKind kind, const char* at) const;
@@ -144,6 +145,7 @@ class TokenScanner {
 
   const char* at_;
   const char* end_;
+  const char* signs_end_ = nullptr;
   Hints hints_;
   std::string joined_;
 };

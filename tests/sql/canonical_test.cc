@@ -82,6 +82,9 @@ TEST(Canonical, EndsOperatorsAsTheServerDoes) {
   EXPECT_EQ(shape_of("a+-1"), "a + - ?");
   EXPECT_EQ(shape_of("a@-1"), "a @- ?");
   EXPECT_EQ(shape_of("a<-1"), "a < - ?");
+  EXPECT_EQ(shape_of("a<=+-+b"), "a <= + - + b");
+  EXPECT_EQ(shape_of("a+-+@-+b"), "a +-+@-+ b");
+  EXPECT_EQ(shape_of("a+-+/**/+-b"), "a + - + + - b");
   EXPECT_EQ(shape_of("a*--1\n2"), "a * ?");
   EXPECT_EQ(shape_of("a+/*x*/b"), "a + b");
   EXPECT_EQ(shape_of("a<=b!=c=>d"), "a <= b != c => d");
@@ -215,6 +218,17 @@ TEST(Canonical, HasRoomForWhatGrowsMost) {
   const Canonical large = canonicalize("select '" + std::string(1 << 20, 'x') + "'");
   EXPECT_EQ(large.shape, "select $?");
   EXPECT_EQ(large.literals.size(), (1U << 20) + 4);
+}
+
+TEST(Canonical, TakesLinearTimeForWhatInvitesToReadAgain) {
+  // Quadratic scans of these texts would not end within the life of a test.
+  for (const std::string piece :
+       {"+", "-+", "+/**/", "*+ ", "@+/**/", "/*", "'a'\n", "'a' -- x\n", "(", "1.."}) {
+    std::string text;
+    while (text.size() < 4'000'000) text += piece;
+    const Canonical canonical = canonicalize(text);
+    EXPECT_EQ(canonical.ok, piece != "/*") << piece;
+  }
 }
 
 bool test_safe(std::string_view word) {
