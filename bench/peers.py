@@ -244,8 +244,9 @@ class PgrecallPeer(Peer):
 
     def __init__(self, binary, server, name, counter, database, pool_size, config=None):
         self.name, self.counter, self.database = name, counter, database
-        settings = program.merged({"pool": {"size": pool_size}, "listen": {"unix_socket_dir": ""}},
-                                  config or {})
+        # Entries must not age away while they are measured, whatever feed the server allows.
+        settings = program.merged({"pool": {"size": pool_size}, "listen": {"unix_socket_dir": ""},
+                                   "cache": {"max_age_without_feed": "1h"}}, config or {})
         self.proxy = program.Pgrecall(server.port, settings, ["--workers", "1"], program=binary)
         self.port, self.pid = self.proxy.port, self.proxy.pid
 
@@ -261,7 +262,20 @@ class PgrecallPeer(Peer):
         return {name: stats[name] for name in ("hits", "misses", "read_hit_rate", "bypasses")}
 
     def ready(self):
+        """Asks until an answer counts as what is to be measured: the catalog must be known first."""
         wait_until(lambda: self.proxy.get("/readyz")[0] == 200, f"{self.name} is ready", seconds=30)
+        before, number = self.counted(), 0
+        connection = self.proxy.connect(self.database)
+
+        def counts():
+            nonlocal number
+            number += self.counter == "misses"
+            with connection.cursor() as cursor:
+                cursor.execute(f"SELECT abalance FROM pgbench_accounts WHERE aid = 1 AND {number} >= 0")
+            return self.counted() > before
+
+        wait_until(counts, f"{self.name} counts {self.counter}", seconds=30)
+        connection.close()
 
     def end(self):
         self.proxy.remove()
