@@ -81,18 +81,14 @@ bool EpochTable::holds(const Stamp& stamp) {
   return unchanged(stamp);
 }
 
-bool EpochTable::may_fill(const Stamp& stamp) {
-  if (fault(Fault::kFillIgnoresFence) || fault(Fault::kFillIgnoresEpoch)) [[unlikely]]
-    return unchanged_with_faults(stamp, fault(Fault::kFillIgnoresFence),
-                                 fault(Fault::kFillIgnoresEpoch));
-  return unchanged(stamp);
-}
-
-bool EpochTable::may_fill(Stamp* stamp) {
-  if (!may_fill(static_cast<const Stamp&>(*stamp))) return false;
-  if (fault(Fault::kFillIgnoresEpoch)) [[unlikely]] {
-    // Without this the stale stamp travels with the entry and rule 3 refuses it: no harm done.
-    for (Stamp::Part& part : stamp->parts) part.word = part.slot->word();
+bool EpochTable::may_fill(Stamp& stamp) {
+  const bool ignore_fence = fault(Fault::kFillIgnoresFence);
+  const bool ignore_epoch = fault(Fault::kFillIgnoresEpoch);
+  if (!ignore_fence && !ignore_epoch) return unchanged(stamp);
+  if (!unchanged_with_faults(stamp, ignore_fence, ignore_epoch)) return false;
+  // Without this the stale stamp would travel with the entry and rule 3 refuse it: no harm done.
+  for (Stamp::Part& part : stamp.parts) {
+    if (ignore_epoch) part.word = part.slot->word();
   }
   return true;
 }

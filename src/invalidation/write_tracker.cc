@@ -276,7 +276,11 @@ void WriteTracker::on_error(ErrorScope scope) {
   if (scope == ErrorScope::kExtended) {
     skip_to_sync();
   } else if (scope == ErrorScope::kNotParsed) {
-    for (size_t i = unit.query_start; i < unit.entries.size(); ++i) skip_entry(unit.entries[i]);
+    // Believed only where our own parser refused the text too: a procedure that committed may fail
+    // with the same error, out of dynamic SQL.
+    for (size_t i = unit.query_start; i < unit.entries.size(); ++i) {
+      if (unit.entries[i].verb == Verb::kUnknown) skip_entry(unit.entries[i]);
+    }
   }
 }
 

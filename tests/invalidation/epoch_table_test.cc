@@ -92,8 +92,9 @@ TEST_F(EpochTableTest, AnAdvanceWithoutAFenceOutdatesOnlyItsDependencies) {
 }
 
 TEST_F(EpochTableTest, AnEmptyStampNeverHolds) {
-  EXPECT_FALSE(EpochTable::holds(Stamp{}));
-  EXPECT_FALSE(EpochTable::may_fill(Stamp{}));
+  Stamp empty;
+  EXPECT_FALSE(EpochTable::holds(empty));
+  EXPECT_FALSE(EpochTable::may_fill(empty));
 }
 
 TEST_F(EpochTableTest, SlotsStayWhereTheyAreWhileTheTableGrows) {

@@ -285,7 +285,7 @@ class World {
     const auto table = static_cast<size_t>(read.entry.table);
     for (const size_t i : {size_t{0}, table})
       floor_[i] = std::max(floor_[i], read.entry.versions[i]);
-    if (!read.stamped || !EpochTable::may_fill(&read.entry.stamp)) return;
+    if (!read.stamped || !EpochTable::may_fill(read.entry.stamp)) return;
     cache_[table] = read.entry;
     ++refills_;
   }

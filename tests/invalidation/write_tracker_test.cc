@@ -476,6 +476,14 @@ TEST_F(WriteTrackerTest, ATextTheServerCouldNotParseEitherAdvancesNothing) {
   expect_nothing_up();
 }
 
+TEST_F(WriteTrackerTest, ACallThatCommitsAndThenFailsToParseDynamicSqlHasCommitted) {
+  query({call()});
+  tracker_.on_error(ErrorScope::kNotParsed);
+  ready('I');
+  EXPECT_EQ(advanced(kDatabase), 1U);
+  expect_nothing_up();
+}
+
 TEST_F(WriteTrackerTest, ACommitExecutedBeforeATextThatCouldNotBeParsedStands) {
   tracker_.before_execute(update());
   tracker_.before_execute(verb(Verb::kCommit));

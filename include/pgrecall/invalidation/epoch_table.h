@@ -68,8 +68,7 @@ class EpochTable {
   static bool holds(const Stamp& stamp);
   /// Rule 2. As `holds`: a fill under a fence or after an advance must not happen. Whoever stores
   /// asks with the stamp that it is about to store (under a fault point the stamp is falsified).
-  static bool may_fill(Stamp* stamp);
-  static bool may_fill(const Stamp& stamp);
+  static bool may_fill(Stamp& stamp);
 
   /// Rule 4. Raises one fence under one fresh token on every dependency of the set. Settling a
   /// token twice, or 0, does nothing.

@@ -46,9 +46,12 @@ struct StatementWrites {
 
 /// Where an ErrorResponse came from; decides what the server does next.
 enum class ErrorScope : uint8_t {
-  kQuery,      ///< a simple Query or FunctionCall: that message ends here with its ReadyForQuery
-  kNotParsed,  ///< as kQuery, and proved (raw parser error) that no statement of it ran
-  kExtended    ///< an extended-protocol message: the server skips everything up to the next Sync
+  kQuery,  ///< a simple Query or FunctionCall: that message ends here with its ReadyForQuery
+  /// As kQuery, and proved that no statement of it ran: the raw parser's error (42601 from
+  /// scanner_yyerror, without context 'W' and without internal query 'q', which dynamic SQL has)
+  /// and no CommandComplete before it. Counts for Verb::kUnknown only.
+  kNotParsed,
+  kExtended  ///< an extended-protocol message: the server skips everything up to the next Sync
 };
 
 /// What a ReadyForQuery settled.
