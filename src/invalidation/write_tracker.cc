@@ -119,10 +119,22 @@ void WriteTracker::add(const StatementWrites& statement) {
     if (entry.verb == Verb::kRollbackPrepared) entry.ids.clear();
   }
   entry.touches = !entry.ids.empty() || statement.locks || statement.effect > sql::Effect::kNone;
+  if (repeats_last(entry)) return;
   raise_for(entry);
   sending_in_block_ = after(sending_in_block_, entry.verb);
   if (entry.touches || entry.self_committing || entry.verb != Verb::kNone)
     sending().entries.push_back(std::move(entry));
+}
+
+/// A long pipeline of one statement is one entry and one fence: the last entry, of the same unit
+/// and not yet accounted for, already stands for it.
+bool WriteTracker::repeats_last(const Entry& entry) {
+  const Unit& unit = sending();
+  if (entry.verb != Verb::kNone || unit.entries.size() == unit.passed) return false;
+  const Entry& last = unit.entries.back();
+  return last.verb == Verb::kNone && last.ids == entry.ids && last.catalog == entry.catalog &&
+         last.self_committing == entry.self_committing && last.touches == entry.touches &&
+         (last.token != 0 || entry.ids.empty() || sending_in_block_ == InBlock::kYes);
 }
 
 void WriteTracker::raise_for(Entry& entry) {

@@ -415,6 +415,32 @@ TEST_F(WriteTrackerTest, APipelinedCommitCoversWritesWhoseOwnFenceFallsEarlier) 
   expect_nothing_up();
 }
 
+TEST_F(WriteTrackerTest, ALongPipelineOfOneStatementTakesOneFence) {
+  for (int i = 0; i < 10000; ++i) tracker_.before_execute(update());
+  EXPECT_EQ(table_.open_fences(), 1U);
+  tracker_.before_execute(verb(Verb::kCommit));
+  for (int i = 0; i < 10000; ++i) tracker_.on_command_complete("UPDATE 1");
+  tracker_.on_command_complete("COMMIT");
+  tracker_.before_execute(update());
+  tracker_.before_sync();
+  tracker_.on_command_complete("UPDATE 1");
+  tracker_.on_error(ErrorScope::kExtended);
+  ready('I');
+  EXPECT_EQ(advanced(), 1U) << "what came after COMMIT was rolled back";
+  expect_nothing_up();
+}
+
+TEST_F(WriteTrackerTest, AWriteAfterItsLikeWasCommittedIsRaisedAnew) {
+  tracker_.before_execute(update());
+  tracker_.before_execute(verb(Verb::kCommit));
+  tracker_.on_command_complete("UPDATE 1");
+  tracker_.on_command_complete("COMMIT");
+  tracker_.before_sync();
+  tracker_.before_execute(update());
+  ready('I');
+  EXPECT_TRUE(fenced());
+}
+
 TEST_F(WriteTrackerTest, AnExtendedErrorSwallowsQueriesUpToTheNextSync) {
   tracker_.before_execute(update());
   query({update(kU)});

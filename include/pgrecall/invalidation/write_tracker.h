@@ -144,6 +144,7 @@ class WriteTracker {
 
   Unit& sending();
   void add(const StatementWrites& statement);
+  bool repeats_last(const Entry& entry);
   void raise_for(Entry& entry);
   void end_unit(End end);
   static InBlock after(InBlock state, Verb verb);
