@@ -90,14 +90,17 @@ void ControlPlane::release(std::string_view database) {
 }
 
 void ControlPlane::ask(session::DatabaseState& database,
-                       std::function<void(adapters::ControlConnection&)> question) {
+                       std::function<void(adapters::ControlConnection*)> question) {
   {
     std::lock_guard lock(mutex_);
     Record& entry = record(database);
-    if (entry.questions.size() >= kQuestionsMax) return;
-    entry.questions.push_back(std::move(question));
+    if (entry.questions.size() < kQuestionsMax) {
+      entry.questions.push_back(std::move(question));
+      changed_.notify_all();
+      return;
+    }
   }
-  changed_.notify_all();
+  question(nullptr);
 }
 
 std::vector<admin::ControlStatus> ControlPlane::status() const {
@@ -204,6 +207,12 @@ void ControlPlane::lost(Record& record, const Error& error) {
   if (record.connection && !fault(Fault::kGenerationKept)) epochs_.advance_all();
   record.connection.reset();
   note(record, error.message.empty() ? "connection lost" : error.message);
+  std::deque<std::function<void(adapters::ControlConnection*)>> questions;
+  {
+    std::lock_guard lock(mutex_);
+    questions.swap(record.questions);
+  }
+  for (const auto& question : questions) question(nullptr);
   std::lock_guard lock(mutex_);
   record.next = Clock::now() + kRetry;
   // A database that does not exist is not asked for until a client names it again.
@@ -278,14 +287,14 @@ bool ControlPlane::load(Record& record, uint64_t suspicions, bool certain,
 
 void ControlPlane::answer(Record& record) {
   while (true) {
-    std::function<void(adapters::ControlConnection&)> question;
+    std::function<void(adapters::ControlConnection*)> question;
     {
       std::lock_guard lock(mutex_);
       if (record.questions.empty()) return;
       question = std::move(record.questions.front());
       record.questions.pop_front();
     }
-    question(*record.connection);
+    question(&*record.connection);
   }
 }
 

@@ -44,9 +44,9 @@ class ControlPlane final : public session::CatalogPort {
                         std::vector<invalidation::FenceToken> fences) override;
   /// Closes the connection to a database that is about to be dropped, renamed or copied.
   void release(std::string_view database);
-  /// Runs once on the control thread with a connection to that database, if there is one.
+  /// Runs once on the control thread, with a connection to that database or null.
   void ask(session::DatabaseState& database,
-           std::function<void(adapters::ControlConnection&)> question);
+           std::function<void(adapters::ControlConnection*)> question);
 
   std::vector<admin::ControlStatus> status() const;
 
@@ -66,7 +66,7 @@ class ControlPlane final : public session::CatalogPort {
     Clock::time_point next{};          ///< poll or retry
     Clock::time_point closed_until{};  ///< released for a DROP DATABASE
     std::vector<invalidation::FenceToken> fences;
-    std::deque<std::function<void(adapters::ControlConnection&)>> questions;
+    std::deque<std::function<void(adapters::ControlConnection*)>> questions;
   };
   struct Watch {
     session::DatabaseState* state = nullptr;

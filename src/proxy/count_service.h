@@ -10,13 +10,15 @@
 
 #include "pgrecall/admin/source.h"
 #include "pgrecall/config/config.h"
+#include "pgrecall/policy/count_estimate.h"
 #include "pgrecall/session/shared.h"
 #include "proxy/control_plane.h"
 
 namespace pgrecall::proxy {
 
-/// One per process; any thread. The first COUNT of a table is answered exactly while the estimate
-/// is fetched; one that is older than `counts.refresh` is fetched again.
+/// One per process; any thread. The first COUNT of a table is answered exactly while its statistics
+/// are fetched; what is older than `counts.refresh` is fetched again, and not believed any more
+/// after twice that time. A write through pgrecall does not end an estimate: it is one.
 class CountService final : public session::CountPort {
  public:
   CountService(const config::Config& config, ControlPlane& control)
@@ -27,8 +29,26 @@ class CountService final : public session::CountPort {
   std::vector<admin::CountEstimate> status() const;
 
  private:
+  using Clock = std::chrono::steady_clock;
+  using Key = std::tuple<std::string, sql::Oid, sql::Oid>;  ///< database, relation, role
+  static constexpr size_t kTablesMax = 10'000;
+
+  struct Known {
+    policy::CountFacts facts;
+    std::string table;
+    uint64_t catalog_version = 0;
+    Clock::time_point at{};
+    bool valid = false;
+    bool asked = false;
+    policy::CountEstimate shown;  ///< as last used
+  };
+
+  void ask(session::DatabaseState& database, const Key& key);
+
   const config::Config& config_;
   ControlPlane& control_;
+  mutable std::mutex mutex_;
+  std::map<Key, Known> known_;
 };
 
 }  // namespace pgrecall::proxy

@@ -224,8 +224,7 @@ void Worker::server_connected(ServerLink& link) {
   for (int i = 0; i < 3; ++i) nonce += std::to_string(net::secure_random_u64());
   link.connection->set_user(&client->session);
   link.connection->start(std::move(password), std::move(nonce));
-  // A login follows the start-up; everybody else gets the connection once it is ready.
-  if (!client->session.logged_in()) client->session.on_lease(*link.connection);
+  client->session.on_lease(*link.connection);
 }
 
 void Worker::flush_later(upstream::ServerConnection& server) {

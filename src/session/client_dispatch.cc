@@ -40,6 +40,8 @@ Progress ClientSession::State::dispatch(const wire::Frame& frame) {
       pass_copy(frame);
       return Progress::kDone;
     case wire::kTerminate:
+      // What was asked before is answered first.
+      if (core.owed()) return Progress::kBlocked;
       core.closing = true;
       core.worker.host.close_later(core.session);
       return Progress::kClosed;

@@ -1,6 +1,7 @@
 // The server's side of a ClientSession: replies, loss of the connection, leases.
 #include <utility>
 
+#include "pgrecall/wire/authentication.h"
 #include "pgrecall/wire/backend.h"
 #include "pgrecall/wire/builder.h"
 #include "pgrecall/wire/error_fields.h"
@@ -30,12 +31,20 @@ void remember_shown(upstream::ParameterStatuses& shown, const wire::Frame& frame
 }  // namespace
 
 void ClientSession::on_authentication(const wire::Frame& frame) {
-  state_->login.on_authentication(frame);
+  if (!state_->login.done()) return state_->login.on_authentication(frame);
+  const auto code = wire::authentication_code(frame.payload);
+  if (code && static_cast<wire::AuthenticationCode>(*code) == wire::AuthenticationCode::kOk) return;
+  state_->core.pool->set_unchallenged(false);
+  state_->core.fatal("28000", "the server asks for a password now",
+                     "Connect again: the login is relayed to the server.");
 }
 
-void ClientSession::on_server_ready() {
+void ClientSession::on_server_ready(upstream::ServerConnection& server) {
   State& state = *state_;
   if (!state.login.done()) return state.login.on_server_ready();
+  state.core.opening = nullptr;
+  state.core.pool->set_baseline(server.baseline());
+  on_lease(server);
 }
 
 void ClientSession::on_reply(const upstream::Step& step, const wire::Frame& frame) {
@@ -66,7 +75,11 @@ void ClientSession::on_reply(const upstream::Step& step, const wire::Frame& fram
   core.worker.stats.bytes_from_servers.add(frame.bytes.size());
   core.output.append(rewritten.empty() ? frame.bytes : std::string_view(rewritten));
   core.flush();
-  if (frame.type == wire::kReadyForQuery) ready();
+  if (frame.type == wire::kReadyForQuery) return ready();
+  // What waited for a ReadyForQuery that will not come now goes on: the server skips to the next
+  // Sync, or reads what follows as part of a COPY.
+  const bool turns = frame.type == wire::kErrorResponse || frame.type == wire::kCopyInResponse;
+  if (turns && !state.input.empty()) core.worker.host.resume_later(*this);
 }
 
 void ClientSession::ready() {
@@ -101,6 +114,7 @@ void ClientSession::on_server_lost(std::string_view error) {
   State& state = *state_;
   SessionCore& core = state.core;
   core.forget_server();
+  core.opening = nullptr;
   state.reads.stop_waiting();
   state.extended.on_lost();
   if (core.closing) return;
@@ -119,6 +133,10 @@ void ClientSession::on_lease(upstream::ServerConnection& server) {
   State& state = *state_;
   server.set_user(this);
   if (!state.login.done()) return state.login.on_lease(server);
+  if (server.phase() != upstream::ServerConnection::Phase::kReady) {
+    state.core.opening = &server;
+    return;
+  }
   state.core.adopt(server);
   resume();
 }
@@ -159,6 +177,10 @@ void ClientSession::on_client_end() {
   state.reads.stop_waiting();
   if (core.waiting) core.worker.host.stop_waiting(*this);
   core.waiting = false;
+  if (upstream::ServerConnection* opening = std::exchange(core.opening, nullptr)) {
+    opening->set_user(nullptr);
+    opening->abandon();
+  }
   terminate();
 }
 

@@ -65,7 +65,8 @@ ClientSession::Handled ClientSession::process_frame(std::string_view input, size
     const wire::Peek peek = wire::peek_startup(input, &packet);
     if (peek == wire::Peek::kNeedMore) return Handled::kStop;
     if (peek == wire::Peek::kBad) {
-      state.core.fatal("08P01", "invalid length of startup packet");
+      // As PostgreSQL: what is no start-up packet gets no answer.
+      state.core.hang_up();
       return Handled::kStop;
     }
     *consumed = packet.size();
@@ -77,9 +78,14 @@ ClientSession::Handled ClientSession::process_frame(std::string_view input, size
   if (peek == wire::Peek::kNeedMore) return Handled::kStop;
   const bool copy_data = header.type == wire::kCopyData && state.core.server != nullptr;
   const size_t most = state.core.worker.shared.config.limits.query_bytes;
-  if (peek == wire::Peek::kBad || (!copy_data && header.total_bytes > most)) {
-    state.core.fatal("08P01", peek == wire::Peek::kBad ? "invalid message length"
-                                                       : "message too long (limits.query_bytes)");
+  if (peek == wire::Peek::kBad) {
+    state.core.hang_up();
+    return Handled::kStop;
+  }
+  if (!copy_data && header.total_bytes > most) {
+    state.core.fatal("08P01", "message of " + std::to_string(header.total_bytes) +
+                                  " bytes is longer than limits.query_bytes (" +
+                                  std::to_string(most) + ")");
     return Handled::kStop;
   }
   if (header.total_bytes > input.size()) {

@@ -21,8 +21,8 @@ struct ClientSession::State {
         login(core, std::move(peer)),
         reads(core),
         transaction(core),
-        simple(core, reads, transaction),
-        extended(core, reads, transaction) {
+        extended(core, reads, transaction),
+        simple(core, reads, transaction, extended) {
     core.prepared = &prepared;
   }
 
@@ -35,8 +35,8 @@ struct ClientSession::State {
   PreparedStatements prepared;
   ReadPath reads;
   Transaction transaction;
-  SimpleQuery simple;
   ExtendedQuery extended;
+  SimpleQuery simple;
 
   std::string input;        ///< not handled yet
   size_t copy_left = 0;     ///< of a CopyData message that is passed on in parts

@@ -33,7 +33,9 @@ bool parameters_may_be_clock(const wire::Bind& bind) {
 
 Progress ExtendedQuery::handle(const wire::Frame& frame) {
   // The next unit waits until the last one is answered: its transaction status decides.
-  if (!unit_open() && core_.owed()) return Progress::kBlocked;
+  if (core_.server != nullptr && core_.server->queue().owes_ready()) return Progress::kBlocked;
+  // A Sync that the server read as part of a COPY has not ended the unit.
+  if (core_.owed()) on_server_ = true;
   if (!std::exchange(clock_started_, true)) reads_.start_clock();
   switch (frame.type) {
     case wire::kParse:
@@ -53,9 +55,12 @@ Progress ExtendedQuery::handle(const wire::Frame& frame) {
   }
 }
 
-Progress ExtendedQuery::malformed(std::string_view what) {
-  core_.fatal("08P01", "invalid " + std::string(what) + " message");
-  return Progress::kClosed;
+Progress ExtendedQuery::hold_malformed(const wire::Frame& frame) {
+  // The server says what is wrong with it, and the connection goes on.
+  Held held;
+  held.malformed = true;
+  hold(frame, std::move(held));
+  return Progress::kDone;
 }
 
 void ExtendedQuery::hold(const wire::Frame& frame, Held held) {
@@ -66,7 +71,7 @@ void ExtendedQuery::hold(const wire::Frame& frame, Held held) {
 
 Progress ExtendedQuery::parse(const wire::Frame& frame) {
   const auto message = wire::Parse::decode(frame.payload);
-  if (!message) return malformed("Parse");
+  if (!message) return hold_malformed(frame);
   const uint32_t most = core_.worker.shared.config.limits.client_statements;
   if (core_.prepared->size() >= most) {
     core_.fatal("53400", "too many prepared statements (limits.client_statements = " +
@@ -78,6 +83,7 @@ Progress ExtendedQuery::parse(const wire::Frame& frame) {
   statement->sql = message->sql;
   statement->types = message->parameter_types.bytes();
   statement->entry = core_.worker.memo.text(message->sql);
+  statement->direct = (core_.pins & sql::kSessionPrepare) != 0 && !statement->name.empty();
   statement->id = core_.worker.shared.statement_names.id_of(statement->sql, statement->types);
   Held held;
   held.statement = statement;
@@ -89,7 +95,7 @@ Progress ExtendedQuery::parse(const wire::Frame& frame) {
 
 Progress ExtendedQuery::bind(const wire::Frame& frame) {
   const auto message = wire::Bind::decode(frame.payload);
-  if (!message) return malformed("Bind");
+  if (!message) return hold_malformed(frame);
   auto portal = std::make_shared<ClientPortal>();
   portal->name = message->portal;
   portal->statement = core_.prepared->find(message->statement);
@@ -106,7 +112,7 @@ Progress ExtendedQuery::bind(const wire::Frame& frame) {
 
 Progress ExtendedQuery::describe(const wire::Frame& frame) {
   const auto message = wire::Describe::decode(frame.payload);
-  if (!message) return malformed("Describe");
+  if (!message) return hold_malformed(frame);
   Held held;
   held.kind = message->kind;
   if (message->kind == wire::kStatement)
@@ -119,11 +125,12 @@ Progress ExtendedQuery::describe(const wire::Frame& frame) {
 
 Progress ExtendedQuery::close(const wire::Frame& frame) {
   const auto message = wire::Close::decode(frame.payload);
-  if (!message) return malformed("Close");
+  if (!message) return hold_malformed(frame);
   Held held;
   held.kind = message->kind;
   if (message->kind == wire::kStatement) {
     held.statement = core_.prepared->find(message->name);
+    if (held.statement) closed_.push_back(held.statement);
     core_.prepared->erase(message->name);
   } else {
     held.portal = core_.prepared->portal(message->name);
@@ -148,6 +155,7 @@ bool ExtendedQuery::needs_description() const {
 bool ExtendedQuery::can_answer_held(const ClientPortal& portal) const {
   if (on_server_) return false;
   for (const Held& held : held_) {
+    if (held.malformed) return false;
     switch (held.type) {
       case wire::kParse:
         if (held.clash || held.statement != portal.statement) return false;
@@ -196,8 +204,7 @@ Verdict ExtendedQuery::decide(const ClientPortal& portal, int32_t max_rows, Read
 
 Progress ExtendedQuery::execute(const wire::Frame& frame) {
   const auto message = wire::Execute::decode(frame.payload);
-  if (!message) return malformed("Execute");
-  const auto portal = core_.prepared->portal(message->portal);
+  const auto portal = message ? core_.prepared->portal(message->portal) : nullptr;
   ReadRequest request;
   bool miss = false;
   if (portal && portal->statement) {
@@ -245,6 +252,7 @@ void ExtendedQuery::answer_held(const cache::CachedResult& result) {
         break;
       default:
         wire::append_close_complete(core_.output);
+        on_own_reply(kCloseNote);
     }
   }
   held_.clear();
@@ -273,11 +281,13 @@ bool ExtendedQuery::answer_count(const Plan& plan, const ClientPortal& portal) {
 Progress ExtendedQuery::sync(const wire::Frame& frame) {
   bool closes_only = true;
   for (const Held& held : held_) {
-    closes_only = closes_only && held.type == wire::kClose && held.kind == wire::kStatement;
+    closes_only = closes_only && held.type == wire::kClose && held.kind == wire::kStatement &&
+                  !held.malformed && (core_.pins & sql::kSessionPrepare) == 0;
   }
   if (!on_server_ && closes_only) {
     for (size_t i = 0; i < held_.size(); ++i) wire::append_close_complete(core_.output);
     held_.clear();
+    closed_.clear();
     wire::append_ready_for_query(core_.output, core_.visible_status());
     if (!core_.in_transaction()) core_.prepared->clear_portals();
     clock_started_ = false;
@@ -319,8 +329,8 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
   const bool recorded = !executing_.empty() && executing_.front().second;
   switch (frame.type) {
     case wire::kParseComplete:
-      if (step.note == kParseNote) on_own_reply(kParseNote);
-      return;
+    case wire::kCloseComplete:
+      return on_own_reply(step.note);
     case wire::kRowDescription:
       if (step.note == kFillNote) reads_.record(frame.type, frame.bytes);
       return;
@@ -367,6 +377,7 @@ void ExtendedQuery::rewrite_error(const wire::Frame& frame, std::string* rewritt
 }
 
 void ExtendedQuery::on_own_reply(uint32_t note) {
+  if (note == kCloseNote && !closed_.empty()) closed_.pop_front();
   if (note != kParseNote || parsing_.empty()) return;
   parsing_.front()->confirmed = true;
   parsing_.pop_front();
@@ -376,7 +387,10 @@ void ExtendedQuery::on_ready() {
   if (failed_ && core_.server != nullptr) {
     for (uint64_t id : sent_statements_) core_.server->statements.doubt(id);
     core_.server->statements.unnamed = 0;
+    // A Close that the server skipped has closed nothing.
+    for (auto& statement : closed_) core_.prepared->put(std::move(statement));
   }
+  closed_.clear();
   sent_statements_.clear();
   parsing_.clear();
   executing_.clear();

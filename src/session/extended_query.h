@@ -27,6 +27,9 @@ class ExtendedQuery {
   Progress handle(const wire::Frame& frame);
   /// Before a Query or FunctionCall inside an unfinished unit.
   Progress flush_before_query();
+  /// Before SQL that names a prepared statement (EXECUTE, DEALLOCATE): puts the client's statement
+  /// of that name on the server under the client's name, and pins.
+  void expose(const Plan& plan, bool in_unit);
   bool unit_open() const { return on_server_ || !held_.empty(); }
 
   void on_reply(const upstream::Step& step, const wire::Frame& frame, std::string* rewritten);
@@ -36,15 +39,17 @@ class ExtendedQuery {
 
   static constexpr uint32_t kParseNote = 1;
   static constexpr uint32_t kFillNote = 2;
+  static constexpr uint32_t kCloseNote = 3;
 
  private:
   struct Held {
-    char type;
+    char type = 0;
     std::string bytes;
     std::shared_ptr<ClientStatement> statement;  ///< Parse: the new one; Bind, Describe, Close
     std::shared_ptr<ClientStatement> clash;      ///< Parse: the name is taken by this one
     std::shared_ptr<ClientPortal> portal;        ///< Bind, Describe, Close of a portal
     char kind = 0;                               ///< Describe and Close: 'S' or 'P'
+    bool malformed = false;                      ///< for the server to refuse
   };
 
   Progress parse(const wire::Frame& frame);
@@ -54,7 +59,7 @@ class ExtendedQuery {
   Progress execute(const wire::Frame& frame);
   Progress sync(const wire::Frame& frame);
   Progress flush_message();
-  Progress malformed(std::string_view what);
+  Progress hold_malformed(const wire::Frame& frame);
 
   const std::shared_ptr<const PlanSet>& plans_of(ClientStatement& statement);
   bool can_answer_held(const ClientPortal& portal) const;
@@ -68,6 +73,7 @@ class ExtendedQuery {
 
   bool ready_to_send(bool* blocked);
   void send_held(bool fill);
+  void send_malformed(const Held& held);
   void send_parse(Held& held);
   void send_bind(Held& held);
   void send_named(const Held& held, bool fill);
@@ -86,6 +92,7 @@ class ExtendedQuery {
   bool failed_ = false;     ///< the server reported an error in this unit
   std::deque<std::shared_ptr<ClientStatement>> parsing_;
   std::deque<std::pair<std::shared_ptr<const PlanSet>, bool>> executing_;  ///< and: being recorded
+  std::deque<std::shared_ptr<ClientStatement>> closed_;  ///< Closes not yet confirmed
   std::vector<uint64_t> sent_statements_;  ///< Parses under names of ours in this unit
   std::string error_name_;                 ///< what the client calls the statement we named last
   std::string key_;

@@ -34,6 +34,10 @@ void ExtendedQuery::send_held(bool fill) {
     transaction_.begin_unit();
   }
   for (Held& held : held_) {
+    if (held.malformed) {
+      send_malformed(held);
+      continue;
+    }
     switch (held.type) {
       case wire::kParse:
         send_parse(held);
@@ -79,10 +83,10 @@ void ExtendedQuery::send_parse(Held& held) {
     server.expect(Reply::kParse, Route::kForward, kParseNote);
     return;
   }
-  if (held.statement->name.empty()) {
+  if (held.statement->name.empty() || held.statement->direct) {
     server.output().append(held.bytes);
     server.expect(Reply::kParse, Route::kForward, kParseNote);
-    server.statements.unnamed = held.statement->id;
+    if (held.statement->name.empty()) server.statements.unnamed = held.statement->id;
     return;
   }
   if (server.statements.contains(held.statement->id) && core_.status != 'E') {
@@ -102,8 +106,39 @@ void ExtendedQuery::send_parse(Held& held) {
   sent_statements_.push_back(held.statement->id);
 }
 
+void ExtendedQuery::send_malformed(const Held& held) {
+  core_.server->output().append(held.bytes);
+  core_.server->expect(held.type == wire::kParse   ? Reply::kParse
+                       : held.type == wire::kBind  ? Reply::kBind
+                       : held.type == wire::kClose ? Reply::kClose
+                                                   : Reply::kDescribePortal,
+                       Route::kForward);
+}
+
+void ExtendedQuery::expose(const Plan& plan, bool in_unit) {
+  const bool executes = plan.analysis.kind == sql::StatementKind::kExecute;
+  const bool deallocates = (plan.analysis.session_effects & sql::kSessionDeallocate) != 0;
+  if ((!executes && !deallocates) || plan.analysis.name.empty()) return;
+  const auto statement = core_.prepared->find(plan.analysis.name);
+  if (!statement || statement->direct || core_.status == 'E') return;
+  statement->direct = true;
+  core_.pins |= sql::kSessionPrepare;
+  upstream::ServerConnection& server = *core_.server;
+  wire::Parse parse;
+  parse.statement = statement->name;
+  parse.sql = statement->sql;
+  parse.parameter_types = wire::OidList(statement->types);
+  parse.encode(server.output());
+  server.expect(Reply::kParse, Route::kSkip);
+  if (in_unit) return;
+  core_.writes()->before_own_sync();
+  wire::append_sync(server.output());
+  server.expect(Reply::kSync, Route::kSkip);
+}
+
 void ExtendedQuery::ensure_statement(const ClientStatement& statement) {
   upstream::ServerConnection& server = *core_.server;
+  if (statement.direct) return;
   if (statement.name.empty()) {
     if (server.statements.unnamed == statement.id) return;
     server.statements.unnamed = statement.id;
@@ -179,14 +214,15 @@ void ExtendedQuery::ensure_portal(ClientPortal& portal) {
 void ExtendedQuery::send_named(const Held& held, bool fill) {
   upstream::ServerConnection& server = *core_.server;
   if (held.type == wire::kClose) {
-    if (held.kind == wire::kStatement && held.statement) {
+    if (held.kind == wire::kStatement && held.statement && !held.statement->direct) {
       // Servers keep the statement for others.
       std::string complete;
       wire::append_close_complete(complete);
-      return own_reply(std::move(complete), 0);
+      return own_reply(std::move(complete), kCloseNote);
     }
     server.output().append(held.bytes);
-    return server.expect(Reply::kClose, Route::kForward);
+    const bool known = held.kind == wire::kStatement && held.statement;
+    return server.expect(Reply::kClose, Route::kForward, known ? kCloseNote : 0);
   }
   if (held.kind == wire::kStatement) {
     if (held.statement) {
@@ -216,6 +252,7 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
   }
   if (plans && !on_server_) transaction_.before(plans->plans.front());
   send_held(miss);
+  if (plans) expose(plans->plans.front(), true);
   if (portal) ensure_portal(*portal);
   Plan unknown;
   if (!plans) {

@@ -112,7 +112,7 @@ bool LoginPhase::take_parameters(const wire::StartupMessage& message) {
         return false;
       }
     } else if (name == "options") {
-      if (!take_options(value)) return false;
+      take_options(value);
     } else if (name.starts_with("_pq_.")) {
       protocol_options_.emplace_back(name);
     }
@@ -128,7 +128,7 @@ bool LoginPhase::take_parameters(const wire::StartupMessage& message) {
   return true;
 }
 
-bool LoginPhase::take_options(std::string_view options) {
+void LoginPhase::take_options(std::string_view options) {
   const std::vector<std::string> words = split_options(options);
   for (size_t i = 0; i < words.size(); ++i) {
     std::string assignment;
@@ -140,15 +140,14 @@ bool LoginPhase::take_options(std::string_view options) {
       assignment = words[i].substr(2);
     const size_t equals = assignment.find('=');
     if (assignment.empty() || equals == std::string::npos || equals == 0) {
-      core_.fatal("42601", "invalid command-line argument for server process: " + words[i],
-                  "pgrecall understands -c name=value and --name=value in options.");
-      return false;
+      // PostgreSQL looks at options when it has let the client in.
+      bad_option_ = words[i];
+      return;
     }
     std::string name = assignment.substr(0, equals);
     for (char& c : name) c = c == '-' ? '_' : c;
     add_setting(name, std::string_view(assignment).substr(equals + 1));
   }
-  return true;
 }
 
 void LoginPhase::add_setting(std::string_view name, std::string_view value) {
@@ -228,6 +227,10 @@ void LoginPhase::on_server_ready() {
   if (core_.worker.shared.config.auth.mode == config::AuthMode::kTrust) {
     wire::append_authentication_ok(core_.output);
   }
+  if (!bad_option_.empty()) {
+    return core_.fatal("42601", "invalid command-line argument for server process: " + bad_option_,
+                       "pgrecall understands -c name=value and --name=value in options.");
+  }
   apply_settings();
 }
 
@@ -263,6 +266,8 @@ void LoginPhase::greet() {
   wire::append_backend_key_data(core_.output, key.process_id, key.secret);
   wire::append_ready_for_query(core_.output, 'I');
   core_.refresh_context();
+  if (core_.database->current_version() == 0)
+    core_.database->port().reread(*core_.database, 0, false);
   core_.flush();
   core_.release_if_idle();
   core_.worker.host.resume_later(core_.session);

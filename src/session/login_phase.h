@@ -37,7 +37,7 @@ class LoginPhase {
 
   void on_startup(const wire::StartupMessage& message);
   bool take_parameters(const wire::StartupMessage& message);
-  bool take_options(std::string_view options);
+  void take_options(std::string_view options);
   void add_setting(std::string_view name, std::string_view value);
   void negotiate(const wire::StartupMessage& message);
   void begin_login();
@@ -50,6 +50,7 @@ class LoginPhase {
   bool ssl_asked_ = false;
   bool gss_asked_ = false;
   bool challenged_ = false;
+  std::string bad_option_;
   std::vector<std::string> protocol_options_;
 };
 

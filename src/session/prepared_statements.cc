@@ -3,18 +3,26 @@
 #include <utility>
 
 namespace pgrecall::session {
+namespace {
+
+/// PostgreSQL looks names up by their first 63 bytes (NAMEDATALEN).
+std::string look_up_name(std::string_view name) {
+  return std::string(name.substr(0, 63));
+}
+
+}  // namespace
 
 std::shared_ptr<ClientStatement> PreparedStatements::find(std::string_view name) const {
-  auto at = statements_.find(std::string(name));
+  auto at = statements_.find(look_up_name(name));
   return at == statements_.end() ? nullptr : at->second;
 }
 
 void PreparedStatements::put(std::shared_ptr<ClientStatement> statement) {
-  statements_[statement->name] = std::move(statement);
+  statements_[look_up_name(statement->name)] = std::move(statement);
 }
 
 bool PreparedStatements::erase(std::string_view name) {
-  return statements_.erase(std::string(name)) > 0;
+  return statements_.erase(look_up_name(name)) > 0;
 }
 
 void PreparedStatements::drop_unnamed() {
@@ -27,16 +35,16 @@ void PreparedStatements::drop_unconfirmed() {
 }
 
 std::shared_ptr<ClientPortal> PreparedStatements::portal(std::string_view name) const {
-  auto at = portals_.find(std::string(name));
+  auto at = portals_.find(look_up_name(name));
   return at == portals_.end() ? nullptr : at->second;
 }
 
 void PreparedStatements::put_portal(std::shared_ptr<ClientPortal> portal) {
-  portals_[portal->name] = std::move(portal);
+  portals_[look_up_name(portal->name)] = std::move(portal);
 }
 
 void PreparedStatements::erase_portal(std::string_view name) {
-  portals_.erase(std::string(name));
+  portals_.erase(look_up_name(name));
 }
 
 }  // namespace pgrecall::session

@@ -20,8 +20,12 @@ struct ClientStatement {
   uint64_t id = 0;
   std::shared_ptr<TextEntry> entry;
   bool confirmed = false;  ///< the server (or a hit) has accepted the Parse
+  /// On the (pinned) server it goes by the client's own name, where SQL commands find it.
+  bool direct = false;
 
-  std::string server_name() const { return name.empty() ? name : "pgr_" + std::to_string(id); }
+  std::string server_name() const {
+    return name.empty() || direct ? name : "pgr_" + std::to_string(id);
+  }
 };
 
 /// A Bind of the client.

@@ -163,7 +163,8 @@ void ReadPath::record(char type, std::string_view bytes) {
   const size_t most =
       std::min(fill_->plan->policy.max_bytes, core_.worker.shared.config.cache.entry_max_bytes);
   if (result.bytes.size() + bytes.size() > most) return refuse(BypassReason::kTooLarge);
-  if (type == 'T' && result.bytes.empty()) {
+  if (type == 'T') {
+    if (!result.bytes.empty()) return;  // described twice
     result.row_description_bytes = static_cast<uint32_t>(bytes.size());
   }
   if (type == 'D') ++result.rows;

@@ -21,6 +21,11 @@ void SessionCore::fatal(std::string_view sqlstate, std::string_view message,
   worker.host.close_later(session);
 }
 
+void SessionCore::hang_up() {
+  if (std::exchange(closing, true)) return;
+  worker.host.close_later(session);
+}
+
 bool SessionCore::ensure_lease() {
   if (server != nullptr) return true;
   if (waiting) return false;

@@ -42,8 +42,9 @@ struct SessionCore {
 
   // The lease.
   upstream::ServerConnection* server = nullptr;
-  bool waiting = false;  ///< for a lease
-  uint32_t pins = 0;     ///< SessionEffect bits that keep the lease
+  upstream::ServerConnection* opening = nullptr;  ///< for us, not logged in yet
+  bool waiting = false;                           ///< for a lease
+  uint32_t pins = 0;                              ///< SessionEffect bits that keep the lease
   std::set<std::string> hold_cursors;
 
   // Settings and what follows from them.
@@ -75,6 +76,9 @@ struct SessionCore {
              std::string_view detail = {}, std::string_view hint = {});
   /// As `error` with FATAL, and the connection ends.
   void fatal(std::string_view sqlstate, std::string_view message, std::string_view hint = {});
+
+  /// Ends the connection without a word, as PostgreSQL does where the stream makes no sense.
+  void hang_up();
 
   /// True if a server connection is there and set up as this client expects; else it is waited for.
   bool ensure_lease();

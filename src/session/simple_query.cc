@@ -6,21 +6,25 @@
 #include "pgrecall/wire/builder.h"
 #include "pgrecall/wire/frontend.h"
 #include "session/count_answer.h"
+#include "session/extended_query.h"
 #include "session/prepared_statements.h"
 
 namespace pgrecall::session {
+namespace {
+
+constexpr std::string_view kUnreadable = "\x01";
+
+}  // namespace
 
 Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
   if (core_.owed() && !in_unit) return Progress::kBlocked;
   const auto query = wire::Query::decode(frame.payload);
-  if (!query) {
-    core_.fatal("08P01", "invalid Query message");
-    return Progress::kClosed;
-  }
   if (!std::exchange(clock_started_, true)) reads_.start_clock();
   // A Query ends the unnamed statement and the unnamed portal (protocol, "Extended Query").
   core_.prepared->drop_unnamed();
-  std::shared_ptr<TextEntry> entry = core_.worker.memo.text(query->sql);
+  // A malformed message is for the server to refuse; until then it may be anything.
+  const std::string_view sql = query ? query->sql : kUnreadable;
+  std::shared_ptr<TextEntry> entry = core_.worker.memo.text(sql);
   core_.refresh_context();
   ReadRequest request;
   bool miss = false;
@@ -32,7 +36,7 @@ Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
     if (in_unit) {
       reads_.set_reason(sql::BypassReason::kOwed);
     } else if (!plans->multi()) {
-      if (core_.server == nullptr && transaction_.answer_locally(plan, query->sql)) break;
+      if (core_.server == nullptr && transaction_.answer_locally(plan, sql)) break;
       if (answer_deallocate(plan) || answer_count(plan)) break;
       if (plan.counts_as_read) {
         request = {entry.get(), &plan, {entry->key_hash, entry->key}, true};
@@ -76,6 +80,7 @@ bool SimpleQuery::answer_deallocate(const Plan& plan) {
   // Statements of the protocol live under names of ours on servers that are shared.
   if ((plan.analysis.session_effects & sql::kSessionDeallocate) == 0) return false;
   if (core_.status == 'E' || (core_.pins & sql::kSessionPrepare) != 0) return false;
+  if (!core_.lazy.empty()) return false;
   const std::string& name = plan.analysis.name;
   if (name.empty())
     core_.prepared->clear();
@@ -99,6 +104,7 @@ Progress SimpleQuery::forward(const wire::Frame& frame, const std::shared_ptr<Te
   else if (first.counts_as_read)
     reads_.bypassed(first, reads_.reason());
   for (const Plan& plan : plans->plans) {
+    extended_.expose(plan, false);
     if (plan.writes.effect != sql::Effect::kNone) core_.worker.stats.writes.add();
     if (plan.writes.effect == sql::Effect::kOpaque) core_.worker.stats.opaque_writes.add();
     if (!plan.drops_database.empty()) core_.worker.host.close_idle_servers(plan.drops_database);

@@ -11,11 +11,13 @@
 
 namespace pgrecall::session {
 
+class ExtendedQuery;
+
 /// One per session. At most one Query is in flight; the next waits for its ReadyForQuery.
 class SimpleQuery {
  public:
-  SimpleQuery(SessionCore& core, ReadPath& reads, Transaction& transaction)
-      : core_(core), reads_(reads), transaction_(transaction) {}
+  SimpleQuery(SessionCore& core, ReadPath& reads, Transaction& transaction, ExtendedQuery& extended)
+      : core_(core), reads_(reads), transaction_(transaction), extended_(extended) {}
 
   /// `in_unit`: behind extended-protocol messages without a Sync: forwarded at once.
   Progress handle(const wire::Frame& frame, bool in_unit);
@@ -35,6 +37,7 @@ class SimpleQuery {
   SessionCore& core_;
   ReadPath& reads_;
   Transaction& transaction_;
+  ExtendedQuery& extended_;
   std::shared_ptr<TextEntry> entry_;  ///< of the Query in flight
   std::shared_ptr<const PlanSet> plans_;
   size_t next_statement_ = 0;

@@ -1,6 +1,7 @@
 #include "session/transaction.h"
 
 #include "pgrecall/wire/builder.h"
+#include "session/prepared_statements.h"
 
 namespace pgrecall::session {
 
@@ -168,7 +169,11 @@ void Transaction::apply_session_effects(const sql::StatementAnalysis& analysis) 
     core_.hold_cursors.clear();
     if (core_.server != nullptr) core_.server->statements.clear();
   }
+  if ((effects & sql::kSessionDeallocate) != 0 && !analysis.name.empty()) {
+    core_.prepared->erase(analysis.name);
+  }
   if ((effects & sql::kSessionDeallocate) != 0 && analysis.name.empty()) {
+    core_.prepared->clear();
     if (core_.server != nullptr) core_.server->statements.clear();
     core_.pins &= ~uint32_t{sql::kSessionPrepare};
   }

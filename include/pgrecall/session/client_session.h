@@ -43,6 +43,7 @@ class ClientSession final : public upstream::ServerUser {
   /// Input that could not be handled yet; the worker stops reading when it grows.
   size_t backlog() const;
 
+  /// A connection for this session. One that is still logging in is its lease once it is ready.
   void on_lease(upstream::ServerConnection& server);
   void on_no_lease(NoLease why, std::string_view detail);
   void on_flight(uint64_t query, cache::CachedResultPtr result);
@@ -66,7 +67,7 @@ class ClientSession final : public upstream::ServerUser {
 
   // ServerUser
   void on_authentication(const wire::Frame& frame) override;
-  void on_server_ready() override;
+  void on_server_ready(upstream::ServerConnection& server) override;
   void on_reply(const upstream::Step& step, const wire::Frame& frame) override;
   void on_reply_part(const upstream::Step& step, std::string_view bytes, bool first) override;
   void on_own_reply(std::string bytes, uint32_t note) override;
