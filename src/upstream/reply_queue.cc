@@ -59,8 +59,16 @@ Effect effect_on(Reply reply, char type) {
 }  // namespace
 
 bool ReplyQueue::owes_client() const {
+  if (uncertain() && !unsynced_) return true;
   return std::any_of(expected_.begin(), expected_.end(), [](const Expected& expected) {
     return expected.route != Route::kSkip && expected.reply != Reply::kCopyEnd;
+  });
+}
+
+bool ReplyQueue::owes_ready() const {
+  if (uncertain() && !unsynced_) return true;
+  return std::any_of(expected_.begin(), expected_.end(), [](const Expected& expected) {
+    return expected.route == Route::kForward && ends_with_ready(expected.reply);
   });
 }
 

@@ -146,6 +146,10 @@ void ServerConnection::dispatch_ready(const wire::Frame& frame) {
     user_->on_reply(step, frame);
   }
   after_step();
+  if (frame.type == wire::kReadyForQuery && phase_ == Phase::kReady && queue_.empty() &&
+      queue_.uncertain()) {
+    query_silently("", kProbeNote);
+  }
 }
 
 void ServerConnection::after_step() {
@@ -166,13 +170,16 @@ void ServerConnection::query_silently(std::string_view sql, uint32_t note) {
 void ServerConnection::tidy(bool clean) {
   PGR_ASSERT(phase_ == Phase::kReady);
   user_ = nullptr;
-  needs_cleaning = needs_cleaning || clean;
+  needs_cleaning = needs_cleaning || clean || statements.doubtful() > kDoubtfulMax;
   phase_ = Phase::kTidying;
   if (queue_.copy_in()) {
     wire::append_copy_fail(output_, "the client has gone");
     queue_.end_copy_in();
   }
-  if (!queue_.empty()) {
+  const bool unsynced = queue_.unsynced();
+  // A client that goes without a Sync has committed nothing.
+  if (unsynced) query_silently("ROLLBACK");
+  if (unsynced || !queue_.empty()) {
     // Whatever the client left unfinished ends at a Sync; a superfluous one is answered as well.
     if (observer) observer->before_own_sync();
     wire::append_sync(output_);
@@ -201,18 +208,19 @@ void ServerConnection::dispatch_tidying(const wire::Frame& frame, const Step& st
 }
 
 void ServerConnection::continue_tidying() {
+  if (cancel_happened) {
+    // A late signal is taken by this round trip, not by the next client's statement.
+    if (cancels_open > 0) return;
+    cancel_happened = false;
+    return query_silently("");
+  }
+  if (queue_.uncertain()) return query_silently("", kProbeNote);
   if (status_ != wire::kIdle) return query_silently("ROLLBACK", kCleaningNote);
   if (needs_cleaning) {
     needs_cleaning = false;
     applied.clear();
     statements.clear();
     return query_silently("DISCARD ALL", kCleaningNote);
-  }
-  if (cancel_happened) {
-    // A late signal is taken by this round trip, not by the next client's statement.
-    if (cancels_open > 0) return;
-    cancel_happened = false;
-    return query_silently("");
   }
   phase_ = Phase::kReady;
   host_->server_idle(*this);
@@ -238,6 +246,7 @@ void ServerConnection::remember_parameter(const wire::Frame& frame) {
 }
 
 void ServerConnection::on_end() {
+  if (phase_ == Phase::kFailed) return;
   lost_unexpectedly_ = phase_ != Phase::kLogin &&
                        (last_error_.empty() || wire::read_sqlstate(last_error_) == "57P02");
   fail("the server closed the connection");

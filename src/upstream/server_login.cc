@@ -89,6 +89,8 @@ void ServerConnection::handle_authentication(const wire::Frame& frame) {
   if (!code) return fail("malformed Authentication request");
   const auto kind = static_cast<wire::AuthenticationCode>(*code);
   if (kind == wire::AuthenticationCode::kOk) {
+    if (scram_ && !scram_verified_)
+      return fail("the server did not prove that it knows the secret");
     if (user_ != nullptr) user_->on_authentication(frame);
     return;
   }
@@ -131,6 +133,7 @@ void ServerConnection::continue_scram(const wire::Frame& frame) {
   }
   const Status verified = scram_->verify_server(data->data);
   if (!verified.ok()) return fail(verified.error().message);
+  scram_verified_ = true;
 }
 
 void ServerConnection::inspect() {
@@ -152,7 +155,7 @@ void ServerConnection::dispatch_inspection(const wire::Frame& frame) {
   if (!baseline_) return fail("inspecting the connection gave no row");
   phase_ = Phase::kReady;
   if (user_ != nullptr)
-    user_->on_server_ready();
+    user_->on_server_ready(*this);
   else
     host_->server_idle(*this);
 }

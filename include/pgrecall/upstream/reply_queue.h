@@ -50,6 +50,8 @@ class ReplyQueue {
 
   /// True if the client waits for something that is in here.
   bool owes_client() const;
+  /// True if the client waits for a ReadyForQuery: its unit is complete and not answered.
+  bool owes_ready() const;
 
   void push(Reply reply, Route route, uint32_t note = 0);
   /// Only behind something that is owed: with an empty queue the caller writes at once, unless

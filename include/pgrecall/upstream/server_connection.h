@@ -28,6 +28,9 @@ using ParameterStatuses = std::vector<std::pair<std::string, std::string>>;
 /// Note of the silent queries that set a connection up for its client; their failure is the
 /// client's.
 constexpr uint32_t kSettingsNote = UINT32_MAX - 1;
+/// Note of the round trip that shows whether ReadyForQuery comes that nobody waits for (see
+/// ReplyQueue::uncertain); until it is over nothing of the client's may begin.
+constexpr uint32_t kProbeNote = UINT32_MAX - 2;
 
 /// What a fresh server connection of one database and user looks like: shared by all of the same
 /// look, so that equal pointers or hashes mean equal defaults. Immutable.
@@ -53,7 +56,7 @@ class ServerUser {
   /// An Authentication request that this side cannot answer: relay it to the client.
   virtual void on_authentication(const wire::Frame& frame) = 0;
   /// Login and inspection are done: the connection can be used.
-  virtual void on_server_ready() = 0;
+  virtual void on_server_ready(ServerConnection& server) = 0;
   /// One whole message, with its meaning. Bytes are valid during the call.
   virtual void on_reply(const Step& step, const wire::Frame& frame) = 0;
   /// A message too large to gather, in parts; `first` holds its header.
@@ -103,6 +106,7 @@ class ServerStatements {
 
   /// A Parse whose fate is not known: it is closed before it is parsed again.
   void doubt(uint64_t id);
+  size_t doubtful() const { return doubtful_.size(); }
   bool take_doubt(uint64_t id) { return doubtful_.erase(id) > 0; }
 
  private:
@@ -122,6 +126,7 @@ class ServerConnection {
   /// The most any other message may have: a longer one ends the connection.
   static constexpr size_t kMessageBytesMax = 64 * 1024 * 1024;
   static constexpr size_t kParametersMax = 100;
+  static constexpr size_t kDoubtfulMax = 1000;  ///< statements in doubt; beyond, it is cleaned
 
   ServerConnection(ServerHost& host, std::string database, std::string user);
 
@@ -158,8 +163,8 @@ class ServerConnection {
   /// Sends a Query of our own whose answer is swallowed.
   void query_silently(std::string_view sql, uint32_t note = 0);
 
-  /// Ends a user's time: waits for what is owed, ends an open transaction, cleans if asked, and
-  /// reports `server_idle`.
+  /// Ends a user's time: waits for what is owed, rolls back an open transaction (also the implicit
+  /// one of messages without a Sync), cleans if asked, and reports `server_idle`.
   void tidy(bool clean);
 
   /// The server ended it without saying why, or because another backend crashed.
@@ -219,6 +224,7 @@ class ServerConnection {
   std::optional<std::string> password_;
   std::string nonce_;
   std::unique_ptr<wire::ScramClient> scram_;
+  bool scram_verified_ = false;
   std::shared_ptr<const Baseline> baseline_;
   std::string backend_start_;
   uint32_t process_id_ = 0;
