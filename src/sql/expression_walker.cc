@@ -1,4 +1,6 @@
 // Expressions: functions, operators, casts, column references; everything else child by child.
+#include <algorithm>
+
 #include "sql/query_walker.h"
 #include "sql/walker_level.h"
 
@@ -206,7 +208,13 @@ void QueryWalker::attribute(std::string_view name) {
 }
 
 void QueryWalker::judge_operator(const QualifiedName& name) {
+  // "=" has dozens of forms and comes in hundreds; once found safe it stays so.
+  const bool qualified = !name.qualifier.empty();
+  const bool known =
+      std::find(safe_operators_.begin(), safe_operators_.end(), name.name) != safe_operators_.end();
+  if (known && !qualified) return;
   const NameScope::Judged judged = names_.judge_operator(name, facts_);
+  if (judged.verdict == Verdict::kSafe && !qualified) safe_operators_.push_back(name.name);
   if (judged.function == nullptr) {
     const std::string what = in_context("operator " + std::string(name.name));
     facts_.runs_user_code = true;

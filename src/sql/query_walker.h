@@ -158,6 +158,7 @@ class QueryWalker {
   Facts& facts_;
   Expansion& expansion_;
   Level* level_ = nullptr;
+  std::vector<std::string_view> safe_operators_;  ///< unqualified; views into the parse tree
 };
 
 }  // namespace pgrecall::sql
