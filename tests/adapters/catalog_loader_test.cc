@@ -110,7 +110,7 @@ TEST_F(CatalogLoaderTest, ReadsIdentityColumnsAndBuiltIns) {
   EXPECT_FALSE(t.columns[0].generated);
   EXPECT_EQ(t.write_expressions.size(), 3U);
   EXPECT_TRUE(mentions(t.write_expressions, "(a > 0)"));
-  EXPECT_EQ(t.reltuples, -1);
+  EXPECT_EQ(t.reltuples, first->server_version_num < 140000 ? 0 : -1);
   EXPECT_EQ(t.persistence, 'p');
   EXPECT_EQ(relation(*first, "u").persistence, 'u');
   EXPECT_EQ(relation(*first, "s").kind, 'S');
@@ -456,8 +456,9 @@ TEST_F(CatalogLoaderTest, KnowsBackendsByTheirStart) {
   EXPECT_FALSE(backend_gone(weak, pid, **start).value());
   EXPECT_FALSE(backend_gone(weak, pid, "2001-01-01 00:00:00.000000").value());
 
-  run(*control_, "SELECT pg_terminate_backend(" + std::to_string(pid) + ", 60000)");
-  EXPECT_TRUE(backend_gone(weak, pid, **start).value());
+  run(*control_, "SELECT pg_terminate_backend(" + std::to_string(pid) + ")");
+  while (!backend_gone(weak, pid, **start).value()) {
+  }
   EXPECT_FALSE(backend_start(*control_, pid)->has_value());
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -63,6 +64,16 @@ class CountEstimatorTest : public ::testing::Test {
     return facts.ok() ? policy::estimate_count(*facts, 1000, 0.02) : CountEstimate{};
   }
 
+  /// Up to version 14 a process of its own collects statistics, so they are seen a little later.
+  CountEstimate estimate_until(CountRefusal expected, const std::string& table) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    CountEstimate found = estimate(table);
+    while (found.refusal != expected && std::chrono::steady_clock::now() < deadline)
+      found = estimate(table);
+    EXPECT_EQ(found.refusal, expected) << policy::count_refusal_name(found.refusal);
+    return found;
+  }
+
   support::TestPostgres server_{{"autovacuum = off"}};
   std::unique_ptr<ControlConnection> control_;
 };
@@ -72,8 +83,7 @@ TEST_F(CountEstimatorTest, EstimatesPlainAndPartitionedTables) {
       "CREATE TABLE public.t (a int); INSERT INTO public.t SELECT generate_series(1, 20000)");
   EXPECT_EQ(estimate("t").refusal, CountRefusal::kNeverAnalyzed);
   run_elsewhere("ANALYZE public.t");
-  EXPECT_EQ(estimate("t").refusal, CountRefusal::kNone);
-  EXPECT_EQ(estimate("t").rows, 20000);
+  EXPECT_EQ(estimate_until(CountRefusal::kNone, "t").rows, 20000);
 
   run_elsewhere(
       "CREATE TABLE public.p (a int) PARTITION BY RANGE (a);"
@@ -84,20 +94,18 @@ TEST_F(CountEstimatorTest, EstimatesPlainAndPartitionedTables) {
       "CREATE TABLE public.p3 PARTITION OF public.p FOR VALUES FROM (90000) TO (90001);"
       "INSERT INTO public.p SELECT generate_series(1, 20000)");
   run_elsewhere("ANALYZE public.p");
-  EXPECT_EQ(estimate("p").refusal, CountRefusal::kNone);
-  EXPECT_EQ(estimate("p").rows, 20000);
-  EXPECT_GE(estimate("p").age_s, 0);
+  const CountEstimate found = estimate_until(CountRefusal::kNone, "p");
+  EXPECT_EQ(found.rows, 20000);
+  EXPECT_GE(found.age_s, 0);
 }
 
 TEST_F(CountEstimatorTest, SeesChangesSinceTheLastAnalyze) {
   run_elsewhere(
       "CREATE TABLE public.t (a int); INSERT INTO public.t SELECT generate_series(1, 20000)");
   run_elsewhere("ANALYZE public.t");
-  EXPECT_EQ(estimate("t").refusal, CountRefusal::kNone);
+  estimate_until(CountRefusal::kNone, "t");
   run_elsewhere("DELETE FROM public.t WHERE a > 10000");
-  const CountEstimate found = estimate("t");
-  EXPECT_EQ(found.refusal, CountRefusal::kInaccurate);
-  EXPECT_GT(found.error, 0.4);
+  EXPECT_GT(estimate_until(CountRefusal::kInaccurate, "t").error, 0.4);
   run_elsewhere("TRUNCATE public.t");
   EXPECT_EQ(estimate("t").refusal, CountRefusal::kFewRows);
 }
@@ -114,7 +122,7 @@ TEST_F(CountEstimatorTest, RefusesWhatMustBeCountedExactly) {
   EXPECT_EQ(estimate("secret").refusal, CountRefusal::kRowSecurity);
   EXPECT_EQ(estimate("t").refusal, CountRefusal::kInheritance);
   run("DROP TABLE public.child");
-  EXPECT_EQ(estimate("t").refusal, CountRefusal::kNone);
+  estimate_until(CountRefusal::kNone, "t");
   EXPECT_EQ(estimate("t", "stranger").refusal, CountRefusal::kNoPrivilege);
   EXPECT_EQ(estimate("t", "guest").refusal, CountRefusal::kNone);
   run("REVOKE USAGE ON SCHEMA public FROM PUBLIC");
@@ -128,7 +136,7 @@ TEST_F(CountEstimatorTest, DoesNotWaitForALockedTable) {
   run_elsewhere(
       "CREATE TABLE public.t (a int); INSERT INTO public.t SELECT generate_series(1, 20000)");
   run_elsewhere("ANALYZE public.t");
-  EXPECT_EQ(estimate("t").refusal, CountRefusal::kNone);
+  estimate_until(CountRefusal::kNone, "t");
   auto locker = connect();
   ASSERT_TRUE(locker.exec("BEGIN; LOCK TABLE public.t").ok());
   EXPECT_EQ(estimate("t").refusal, CountRefusal::kLocked);

@@ -79,8 +79,10 @@ class TestPostgres {
   }
 
  private:
+  /// PGRECALL_TEST_POSTGRES_BIN names the folder of another version's programs.
   static std::string newest_bin() {
     namespace fs = std::filesystem;
+    if (const char* chosen = std::getenv("PGRECALL_TEST_POSTGRES_BIN")) return chosen;
     int newest = 0;
     std::error_code problem;
     for (const auto& entry : fs::directory_iterator("/usr/lib/postgresql", problem)) {
