@@ -85,9 +85,10 @@ def module_gate(request, postgres):
 @pytest.fixture(scope="module")
 def proxy(request, postgres, database, module_gate, new_proxy):
     """This module's pgrecall, with the module's CONFIG merged in."""
-    del database
     port = module_gate.port if module_gate else postgres.port
-    return new_proxy(port, getattr(request.module, "CONFIG", None))
+    made = new_proxy(port, getattr(request.module, "CONFIG", None))
+    made.wait_catalog(database)
+    return made
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import itertools
 import threading
 
 from . import freshness
+from .waiting import HIT_SECONDS, wait_until
 from .wire import WireClient
 
 _numbers = itertools.count(1)
@@ -61,12 +62,30 @@ class Environment:
             return reply.rows
         finally:
             client.close()
+            self.settle()
+
+    def settle(self):
+        """Waits until pgrecall has read the catalog again after DDL: a session that writes before is
+        bypassed from then on, for what it left on its server connection is not known."""
+        if self.proxy.identity:
+            return
+        client = self.wire()
+
+        def known():
+            before = self.stats()["bypasses"].get("system_catalog", 0)
+            client.query("SELECT 1 FROM pg_class WHERE false")
+            return self.stats()["bypasses"].get("system_catalog", 0) > before
+
+        try:
+            wait_until(known, "pgrecall knows the catalog")
+        finally:
+            client.close()
 
     # -- observation --------------------------------------------------------------------------
     def probe(self, sql, values=(), **keywords):
         return freshness.Probe(self, sql, values, **keywords)
 
-    def until_hit(self, read, expected, seconds=15, what="read"):
+    def until_hit(self, read, expected, seconds=HIT_SECONDS, what="read"):
         if self.proxy.identity:
             assert read() == expected()
             return

@@ -1,7 +1,7 @@
 """Probes: reads of one statement through pgrecall in every protocol mode, compared with a direct
 connection, with the counters as witness that hits really happened."""
 from . import wire
-from .waiting import Deadline, wait_until
+from .waiting import HIT_SECONDS, Deadline, wait_until
 
 
 CACHED_PLAN_CHANGED = "0A000"
@@ -82,7 +82,7 @@ class Probe:
         """What every reader sees now, in order."""
         return [reader.read() for reader in self.readers]
 
-    def warm(self, seconds=15):
+    def warm(self, seconds=HIT_SECONDS):
         """Reads until every reader was answered by a hit, always comparing with PostgreSQL."""
         for reader in self.readers:
             self.env.until_hit(reader.read, self.expected, seconds, f"{type(reader).__name__}: {self.sql}")
@@ -123,4 +123,4 @@ def until_hit(proxy, read, expected, seconds, what):
         wait_until(hit, f"a hit for {what}", seconds)
     except Deadline as error:
         raise Deadline(f"{error}; bypasses {proxy.stats()['bypasses']}, hits {proxy.stats().hits}, "
-                       f"misses {proxy.stats().misses}") from None
+                       f"misses {proxy.stats().misses}, pinned {proxy.stats()['pinned'][:4]}") from None

@@ -160,6 +160,15 @@ class Pgrecall:
             raise AdminError(f"/api/stats: {status} {text[:500]}")
         return Statistics(json.loads(text))
 
+    def wait_catalog(self, dbname):
+        """Uses the database once and waits until pgrecall knows its catalog: before, nothing is
+        cacheable."""
+        connection = self.connect(dbname)
+        connection.cursor().execute("SELECT 1")
+        connection.close()
+        wait_until(lambda: any(row["database"] == dbname and row["catalog_version"]
+                               for row in self.stats()["control"]), f"the catalog of {dbname} is loaded")
+
     # -- client port --------------------------------------------------------------------------
     def connect(self, dbname, user=SUPERUSER, autocommit=True, **keywords):
         """A psycopg2 connection through pgrecall."""
@@ -187,3 +196,6 @@ class Identity:
         """Nothing can have ended."""
 
     remove = stop = assert_alive
+
+    def wait_catalog(self, dbname):
+        """PostgreSQL knows its catalog."""

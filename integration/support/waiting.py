@@ -1,7 +1,9 @@
 """The one place that waits: everything is observed, with a deadline."""
+import os
 import time
 
 DEADLINE_SECONDS = 20.0
+HIT_SECONDS = float(os.environ.get("PGRECALL_HIT_SECONDS", "15"))  # how long a hit may take to come back
 
 
 class Deadline(AssertionError):
