@@ -1,0 +1,400 @@
+"""What transaction pooling breaks elsewhere: settings follow the client, state pins it, servers die."""
+import threading
+
+import psycopg2
+import psycopg2.extensions
+import pytest
+
+from support import wire
+from support.environment import Background
+from support.waiting import wait_until
+
+CONFIG = {"pool": {"size": 1}}
+LOOK = "SELECT current_setting('TimeZone'), current_setting('work_mem'), current_setting('app.name', true)"
+
+
+def looks(client):
+    """What the client's session looks like; a custom setting that was reset shows as empty."""
+    zone, memory, name = client.rows(LOOK)[0]
+    return zone, memory, name or ""
+
+
+SCRIPTS = {
+    "set": ["SET TimeZone = 'Asia/Tokyo'", "?", "SET work_mem = '7MB'", "?", "SET app.name = 'x'", "?"],
+    "set_local": ["BEGIN", "SET LOCAL TimeZone = 'Asia/Tokyo'", "?", "COMMIT", "?"],
+    "set_local_rolled_back": ["BEGIN", "SET LOCAL work_mem = '7MB'", "?", "ROLLBACK", "?"],
+    "reset": ["SET TimeZone = 'Asia/Tokyo'", "SET work_mem = '7MB'", "?", "RESET TimeZone", "?", "RESET work_mem",
+              "?"],
+    "reset_all": ["SET TimeZone = 'Asia/Tokyo'", "SET work_mem = '7MB'", "SET app.name = 'x'", "?", "RESET ALL", "?"],
+    "discard_all": ["SET TimeZone = 'Asia/Tokyo'", "SET app.name = 'x'", "?", "DISCARD ALL", "?"],
+    "set_config": ["SELECT set_config('TimeZone', 'Asia/Tokyo', false)", "?",
+                   "SELECT set_config('app.name', 'y', false)", "?", "SELECT set_config('TimeZone', 'UTC', false)",
+                   "?"],
+    "set_config_local": ["BEGIN", "SELECT set_config('TimeZone', 'Asia/Tokyo', true)", "?", "COMMIT", "?"],
+    "set_config_computed": ["SELECT set_config('TimeZone', 'Asia/' || 'Tokyo', false)", "?"],
+    "rollback_of_set": ["BEGIN", "SET TimeZone = 'Asia/Tokyo'", "?", "ROLLBACK", "?"],
+    "commit_of_set": ["BEGIN", "SET TimeZone = 'Asia/Tokyo'", "?", "COMMIT", "?"],
+    "failed_transaction_of_set": ["BEGIN", "SET TimeZone = 'Asia/Tokyo'", "SELECT 1/0", "COMMIT", "?"],
+    "savepoint": ["BEGIN", "SET work_mem = '5MB'", "SAVEPOINT a", "SET work_mem = '6MB'", "?", "ROLLBACK TO a", "?",
+                  "COMMIT", "?"],
+    "released_savepoint": ["BEGIN", "SAVEPOINT a", "SET work_mem = '6MB'", "RELEASE a", "?", "COMMIT", "?"],
+    "nested_savepoints": ["BEGIN", "SET work_mem = '5MB'", "SAVEPOINT a", "SET work_mem = '6MB'", "SAVEPOINT b",
+                          "SET work_mem = '7MB'", "ROLLBACK TO a", "?", "SET work_mem = '8MB'", "RELEASE a", "ROLLBACK",
+                          "?"],
+    "set_over_set_local": ["BEGIN", "SET LOCAL work_mem = '6MB'", "SET work_mem = '7MB'", "?", "COMMIT", "?"],
+    "set_local_over_set": ["BEGIN", "SET work_mem = '7MB'", "SET LOCAL work_mem = '6MB'", "?", "COMMIT", "?"],
+    "to_default": ["SET TimeZone = 'Asia/Tokyo'", "SET TimeZone TO DEFAULT", "?", "SET TIME ZONE 'Europe/Rome'", "?",
+                   "SET TIME ZONE LOCAL", "?", "SET TIME ZONE -3", "?"],
+    "rejected": ["SET TimeZone = 'Asia/Tokyo'", "SET TimeZone = 'Nowhere'", "?", "SET nosuch = 1", "?"],
+    "several_in_one_query": ["SET work_mem = '5MB'; SET TimeZone = 'Asia/Tokyo'; SELECT 1", "?",
+                             "SET work_mem = '6MB'; SELECT 1/0", "?", "BEGIN; SET work_mem = '9MB'; ROLLBACK", "?"],
+    "reset_in_a_rolled_back_block": ["SET work_mem = '5MB'", "BEGIN", "RESET work_mem", "?", "ROLLBACK", "?"],
+    "reset_all_in_a_rolled_back_block": ["SET work_mem = '5MB'", "BEGIN", "RESET ALL", "?", "ROLLBACK", "?"],
+    "set_by_function": ["DO $$BEGIN PERFORM set_config('work_mem', '11MB', false); END$$", "?", "RESET work_mem", "?"],
+}
+LOGINS = {
+    "plain": {},
+    "parameters": {"TimeZone": "America/New_York"},
+    "options": {"options": "-c work_mem=9MB -c app.name=started"},
+}
+
+
+@pytest.mark.parametrize("protocol", ["simple", "extended"])
+@pytest.mark.parametrize("login", LOGINS)
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_settings_follow_the_client_over_one_server_connection(env, script, login, protocol):
+    """Two clients share the only connection; another one disturbs between every two steps."""
+    truth = env.wire_direct(parameters=LOGINS[login])
+    client = env.wire(parameters=LOGINS[login])
+    disturber = env.wire()
+    in_block = False
+    for step in SCRIPTS[script]:
+        if step == "?":
+            assert looks(client) == looks(truth)
+        else:
+            for each in (client, truth):
+                if protocol == "simple" or "; " in step:
+                    reply = each.query(step)
+                else:
+                    reply = each.extended(step)
+            in_block = reply.status != "I"
+        if not in_block:
+            disturber.ok("SET TimeZone = 'Pacific/Auckland'")
+            assert looks(disturber) == ("Pacific/Auckland", "4MB", "")
+            disturber.ok("RESET TimeZone")
+    assert looks(client) == looks(truth)
+    assert client.parameters["TimeZone"] == truth.parameters["TimeZone"]
+
+
+def test_two_clients_with_different_settings_take_turns(env):
+    clients = [env.wire(parameters={"options": f"-c work_mem={number + 1}MB -c app.name=client{number}"})
+               for number in range(5)]
+    for number, client in enumerate(clients):
+        client.ok(f"SET TimeZone = 'Etc/GMT+{number}'")
+    for _ in range(5):
+        for number, client in enumerate(clients):
+            assert looks(client) == (f"Etc/GMT+{number}", f"{number + 1}MB", f"client{number}")
+
+
+def test_psycopg2_clients_take_turns_in_transactions(env):
+    first, second = env.connect(autocommit=False), env.connect(autocommit=False)
+    for turn in range(5):
+        for number, connection in enumerate((first, second)):
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL app.name = 'turn {turn} of {number}'")
+                cursor.execute("SELECT current_setting('app.name')")
+                assert cursor.fetchone() == (f"turn {turn} of {number}",)
+            connection.commit()
+
+
+PINS = {
+    "temporary_table": (["CREATE TEMP TABLE mine AS SELECT 7 AS v"], "SELECT v FROM mine", [("7",)],
+                        ["DROP TABLE mine"]),
+    "temporary_view": (["CREATE TEMP VIEW mine AS SELECT 7 AS v"], "SELECT v FROM mine", [("7",)],
+                       ["DROP VIEW mine"]),
+    "temporary_in_block": (["BEGIN", "CREATE TEMP TABLE mine AS SELECT 7 AS v", "COMMIT"], "SELECT v FROM mine",
+                           [("7",)], ["DISCARD TEMP"]),
+    "listen": (["LISTEN here"], "SELECT pg_listening_channels()", [("here",)], ["UNLISTEN *"]),
+    "advisory_lock": (["SELECT pg_advisory_lock(77)"], "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+                      " AND pid = pg_backend_pid()", [("1",)], ["SELECT pg_advisory_unlock(77)"]),
+    "hold_cursor": (["DECLARE held CURSOR WITH HOLD FOR SELECT 7"], "SELECT name FROM pg_cursors WHERE name = 'held'",
+                    [("held",)], ["CLOSE held"]),
+    "sql_prepare": (["PREPARE mine AS SELECT 7"], "EXECUTE mine", [("7",)], ["DEALLOCATE mine"]),
+    "sql_prepare_all": (["PREPARE mine AS SELECT 7"], "EXECUTE mine", [("7",)], ["DISCARD ALL"]),
+}
+
+
+@pytest.mark.parametrize("name", PINS)
+def test_state_pins_its_client_until_it_is_gone(env, name):
+    """While pinned the client has the only connection; afterwards another one gets it, clean."""
+    make, look, expected, undo = PINS[name]
+    pinned, other = env.wire(), env.wire()
+    for statement in make:
+        pinned.ok(statement)
+    for _ in range(3):
+        assert pinned.rows(look) == expected
+    if not env.proxy.identity:
+        wait_until(lambda: env.stats()["pinned"], "the admin port shows the pinned client")
+    waiting = Background(other.query, look)
+    for statement in undo:
+        pinned.ok(statement)
+    reply = waiting.result()
+    assert reply.rows != expected
+    assert other.query(look).rows != expected
+    pinned.ok("SELECT 1")
+
+
+@pytest.mark.parametrize("name", PINS)
+def test_state_ends_with_its_client(env, name):
+    make, look, expected, _ = PINS[name]
+    for leave in ("close", "abort"):
+        pinned = env.wire()
+        for statement in make:
+            pinned.ok(statement)
+        getattr(pinned, leave)()
+        assert env.wire().query(look).rows != expected
+
+
+def test_notifications_reach_a_pinned_listener(env, new_proxy, postgres, database):
+    proxy = new_proxy(postgres.port, {"pool": {"size": 3}})
+    listener = proxy.connect(database)
+    with listener.cursor() as cursor:
+        cursor.execute("LISTEN news")
+    sender = proxy.connect(database)
+    with sender.cursor() as cursor:
+        for number in range(3):
+            cursor.execute(f"NOTIFY news, '{number}'")
+
+    def received():
+        listener.poll()
+        return len(listener.notifies) == 3
+
+    wait_until(received, "three notifications")
+    assert [notify.payload for notify in listener.notifies] == ["0", "1", "2"]
+    listener.close()
+    sender.close()
+
+
+@pytest.fixture
+def three(new_proxy, postgres, database):
+    """A pgrecall with three connections of its own."""
+    proxy = new_proxy(postgres.port, {"pool": {"size": 3}})
+    proxy.wait_catalog(database)
+    yield proxy
+    proxy.assert_alive()
+
+
+def open_client(proxy, database, **keywords):
+    return wire.WireClient.connect(proxy.port, database, **keywords)
+
+
+def test_killed_server_ends_who_used_it_and_nobody_else(env, three):
+    victim, idle, pinned, busy = (open_client(three, env.database) for _ in range(4))
+    victim.ok("BEGIN")
+    pid = victim.rows("SELECT pg_backend_pid()")[0][0]
+    pinned.ok("CREATE TEMP TABLE mine AS SELECT 5 AS v")
+    env.postgres.sql(env.database, f"SELECT pg_terminate_backend({pid})")
+    reply = victim.read_to_end()
+    assert reply.sqlstate in ("57P01", "08006"), reply
+    assert idle.rows("SELECT 1") == [("1",)]
+    assert pinned.rows("SELECT v FROM mine") == [("5",)]
+    assert busy.rows("SELECT 2") == [("2",)]
+    pid = pinned.rows("SELECT pg_backend_pid()")[0][0]
+    env.postgres.sql(env.database, f"SELECT pg_terminate_backend({pid})")
+    assert pinned.read_to_end().sqlstate in ("57P01", "08006")
+    assert idle.rows("SELECT 1") == [("1",)]
+
+
+def test_killed_idle_servers_are_noticed_by_nobody(env, three):
+    if env.proxy.identity:
+        pytest.skip("--direct: a client's connection ends with its server")
+    clients = [open_client(three, env.database) for _ in range(3)]
+    for client in clients:
+        client.ok("SELECT 1")
+    for _ in range(3):
+        env.postgres.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+                         f"'{env.database}' AND state = 'idle' AND pid <> pg_backend_pid()")
+        for client in clients:
+            reply = client.query("SELECT 1")
+            assert reply.rows == [("1",)] or reply.sqlstate in ("57P01", "08006")
+
+
+def test_server_killed_in_the_middle_of_a_result(env, three):
+    client, other = open_client(three, env.database), open_client(three, env.database)
+    client.send(wire.query("SELECT pg_backend_pid(), pg_sleep(60)"))
+    pid = wait_until(lambda: env.postgres.sql(env.database, "SELECT pid FROM pg_stat_activity WHERE wait_event = "
+                                              "'PgSleep'"), "the sleep runs")[0][0]
+    env.postgres.sql(env.database, f"SELECT pg_terminate_backend({pid})")
+    assert client.read_to_end().sqlstate in ("57P01", "08006")
+    assert other.rows("SELECT 1") == [("1",)]
+
+
+def test_more_clients_than_connections(env, three):
+    """Forty clients in transactions over three connections: all are served."""
+    failures = []
+
+    def work(number):
+        try:
+            client = open_client(three, env.database)
+            for turn in range(10):
+                client.ok("BEGIN")
+                client.ok(f"SET LOCAL app.name = '{number}.{turn}'")
+                if client.rows("SELECT current_setting('app.name')") != [(f"{number}.{turn}",)]:
+                    failures.append((number, turn))
+                client.ok("COMMIT")
+            client.close()
+        except Exception as error:
+            failures.append((number, repr(error)))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures
+    if not env.proxy.identity:
+        assert env.postgres.sql("postgres", "SELECT count(*) <= 3 + 2 FROM pg_stat_activity WHERE datname = "
+                                f"'{env.database}' AND application_name NOT LIKE 'psycopg%'")
+
+
+def test_pool_size_is_exact_for_the_process(env, three):
+    if env.proxy.identity:
+        pytest.skip("--direct has no pool")
+    clients = [open_client(three, env.database) for _ in range(8)]
+    threads = [Background(client.query, "SELECT pg_sleep(0.2), pg_backend_pid()") for client in clients]
+    pids = {thread.result().rows[0][1] for thread in threads}
+    assert len(pids) <= 3
+
+
+def test_exhausted_pool_gives_a_clear_error_after_the_wait_timeout(env, new_proxy, postgres, database):
+    proxy = new_proxy(postgres.port, {"pool": {"size": 1, "wait_timeout": "300ms"}})
+    if proxy.identity:
+        pytest.skip("--direct has no pool")
+    holder, waiter = open_client(proxy, database), open_client(proxy, database)
+    holder.ok("BEGIN")
+    holder.ok("LOCK TABLE pg_class IN ACCESS SHARE MODE")
+    waiter.send(wire.query("SELECT 1"))
+    reply = waiter.read_message()
+    assert reply.type == "E"
+    fields = wire.error_fields(reply.payload)
+    assert fields["C"] in ("53300", "57014", "08006"), fields
+    holder.ok("COMMIT")
+    assert open_client(proxy, database).rows("SELECT 1") == [("1",)]
+
+
+def test_client_that_vanishes_while_it_waits_for_a_connection(env):
+    holder, waiter, last = env.wire(), env.wire(), env.wire()
+    holder.ok("BEGIN")
+    holder.ok("LOCK TABLE pg_class IN ACCESS SHARE MODE")
+    waiter.send(wire.query("SELECT 1"))
+    waiter.abort()
+    last.send(wire.query("SELECT 2"))
+    holder.ok("COMMIT")
+    assert last.read_ready().rows == [("2",)]
+    assert holder.rows("SELECT 3") == [("3",)]
+
+
+def test_client_that_vanishes_in_the_middle_of_a_large_result(env):
+    client = env.wire(receive_buffer=4096)
+    client.send(wire.query("SELECT repeat('x', 1000) FROM generate_series(1, 20000)"))
+    client.read_message()
+    client.abort()
+    assert env.wire().rows("SELECT 1") == [("1",)]
+
+
+def test_client_that_vanishes_in_the_middle_of_copy_in(env):
+    table = env.name("copied")
+    env.run(f"CREATE TABLE {table} (a int)")
+    client = env.wire()
+    client.send(wire.query(f"COPY {table} FROM STDIN"))
+    client.read_until("G")
+    client.send(wire.copy_data(b"1\n" * 1000))
+    client.abort()
+    other = env.wire()
+    assert other.rows(f"SELECT count(*) FROM {table}") == [("0",)]
+    other.ok(f"INSERT INTO {table} VALUES (5)")
+    assert other.rows(f"SELECT a FROM {table}") == [("5",)]
+
+
+def test_client_that_vanishes_in_the_middle_of_copy_out(env):
+    client = env.wire(receive_buffer=4096)
+    client.send(wire.query("COPY (SELECT repeat('x', 1000) FROM generate_series(1, 20000)) TO STDOUT"))
+    client.read_until("H")
+    client.abort()
+    assert env.wire().rows("SELECT 1") == [("1",)]
+
+
+def test_client_that_vanishes_in_the_middle_of_a_message(env):
+    client = env.wire()
+    client.send(wire.query("SELECT 1")[:7])
+    client.abort()
+    client = env.wire()
+    client.send(wire.extended("SELECT 1"))  # no Sync will come
+    client.abort()
+    assert env.wire().rows("SELECT 1") == [("1",)]
+
+
+def test_prepared_statements_of_many_clients_over_one_connection(env):
+    """Same names, different texts; and the same texts under different names."""
+    clients = [env.wire() for _ in range(5)]
+    for number, client in enumerate(clients):
+        client.send(wire.parse("s", f"SELECT {number} + $1::int") + wire.parse(f"x{number}", "SELECT 'same'")
+                    + wire.sync())
+        client.read_ready().checked()
+    for turn in range(5):
+        for number, client in enumerate(clients):
+            client.send(wire.bind("", "s", [str(turn)]) + wire.execute() + wire.bind("", f"x{number}")
+                        + wire.execute() + wire.sync())
+            assert client.read_ready().checked().rows == [(str(number + turn),), ("same",)]
+
+
+def test_more_prepared_statements_than_a_server_keeps(new_proxy, postgres, database):
+    proxy = new_proxy(postgres.port, {"pool": {"size": 1, "prepared_statements_max": 10}})
+    client = open_client(proxy, database)
+    for number in range(50):
+        client.send(wire.parse(f"s{number}", f"SELECT {number}") + wire.sync())
+        client.read_ready().checked()
+    for number in [*range(50), *reversed(range(50))]:
+        client.send(wire.bind("", f"s{number}") + wire.execute() + wire.sync())
+        assert client.read_ready().rows == [(str(number),)]
+    client.close()
+
+
+def test_discard_all_of_one_client_leaves_the_statements_of_others(env):
+    first, second = env.wire(), env.wire()
+    for client in (first, second):
+        client.send(wire.parse("s", "SELECT 1") + wire.sync())
+        client.read_ready().checked()
+    for statement in ("DISCARD ALL", "DEALLOCATE ALL"):
+        first.ok(statement)
+        second.send(wire.bind("", "s") + wire.execute() + wire.sync())
+        assert second.read_ready().rows == [("1",)]
+        first.send(wire.bind("", "s") + wire.execute() + wire.sync())
+        assert first.read_ready().sqlstate == "26000"
+
+
+def test_psycopg2_server_side_cursor(env):
+    """Django's .iterator(): a named cursor in a transaction, fetched in chunks."""
+    connection, other = env.connect(autocommit=False), env.connect(autocommit=False)
+    with connection.cursor(name="chunks") as cursor:
+        cursor.itersize = 2000
+        cursor.execute("SELECT g FROM generate_series(1, 50000) g")
+        assert sum(row[0] for row in cursor) == 50000 * 50001 // 2
+    connection.commit()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+    other.commit()
+
+
+def test_psycopg2_status_follows_the_server(env):
+    connection = env.connect(autocommit=False)
+    states = psycopg2.extensions
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        assert connection.info.transaction_status == states.TRANSACTION_STATUS_INTRANS
+        with pytest.raises(psycopg2.errors.DivisionByZero):
+            cursor.execute("SELECT 1/0")
+        assert connection.info.transaction_status == states.TRANSACTION_STATUS_INERROR
+        connection.rollback()
+        assert connection.info.transaction_status == states.TRANSACTION_STATUS_IDLE
