@@ -19,7 +19,7 @@ MAY_USE = {
     "policy": {"base", "config", "sql"},
     "stats": {"base"},
     "upstream": {"base", "wire"},
-    "session": {"base", "wire", "sql", "cache", "invalidation", "policy", "upstream", "stats"},
+    "session": {"base", "config", "wire", "sql", "cache", "invalidation", "policy", "upstream", "stats"},
     "net": {"base"},
     "adapters": {"base", "net", "sql", "cache", "invalidation", "policy"},
     "admin": {"base", "config", "wire", "stats"},

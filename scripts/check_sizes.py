@@ -32,7 +32,7 @@ def functions(lines):
                 signature = (number, indent, text)
             head = signature[2]
             if text.endswith("{") and "(" in "".join(lines[signature[0] - 1:number]):
-                if not NOT_A_FUNCTION.match(head) and "= {" not in text and "={" not in text:
+                if not NOT_A_FUNCTION.match(head) and " = " not in head:
                     start = signature
             elif text.endswith((";", "{", "}", ":")):
                 signature = None

@@ -260,6 +260,7 @@ std::string ClientSession::pin_names() const {
       {sql::kSessionListen, "LISTEN"},
       {sql::kSessionHoldCursor, "cursor WITH HOLD"},
       {sql::kSessionAdvisoryLock, "advisory lock"},
+      {kUnproved, "opaque code ran, a newer catalog may clear it"},
       {sql::kSessionPrepare, "PREPARE"},
       {sql::kSessionUnknown, "opaque code ran"}};
   std::string names;

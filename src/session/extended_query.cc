@@ -142,6 +142,7 @@ Progress ExtendedQuery::close(const wire::Frame& frame) {
 
 const std::shared_ptr<const PlanSet>& ExtendedQuery::plans_of(ClientStatement& statement) {
   core_.refresh_context();
+  core_.prove_again();
   return core_.worker.memo.plans(*statement.entry, *core_.context, *core_.database, core_.user);
 }
 
@@ -326,7 +327,7 @@ Progress ExtendedQuery::flush_before_query() {
 
 void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& frame,
                              std::string* rewritten) {
-  const bool recorded = !executing_.empty() && executing_.front().second;
+  const bool recorded = !executing_.empty() && executing_.front().recorded;
   switch (frame.type) {
     case wire::kParseComplete:
     case wire::kCloseComplete:
@@ -347,7 +348,8 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
       break;
   }
   if (step.reply != Reply::kExecute || !step.completes || executing_.empty()) return;
-  const auto plans = executing_.front().first;
+  const Executing executed = std::move(executing_.front());
+  const auto& plans = executed.plans;
   executing_.pop_front();
   const auto complete = frame.type == wire::kCommandComplete
                             ? wire::CommandComplete::decode(frame.payload)
@@ -358,7 +360,7 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
     reads_.complete();
   }
   if (!plans) return;
-  transaction_.completed(plans->plans.front(), complete->tag);
+  transaction_.completed(plans->plans.front(), executed.entry, complete->tag);
   if (plans->plans.front().analysis.session_effects & sql::kSessionDiscardAll) discard_ = true;
 }
 

@@ -91,7 +91,12 @@ class ExtendedQuery {
   bool on_server_ = false;  ///< something of this unit has been sent
   bool failed_ = false;     ///< the server reported an error in this unit
   std::deque<std::shared_ptr<ClientStatement>> parsing_;
-  std::deque<std::pair<std::shared_ptr<const PlanSet>, bool>> executing_;  ///< and: being recorded
+  struct Executing {
+    std::shared_ptr<const PlanSet> plans;  ///< null: of a portal we do not know
+    std::shared_ptr<TextEntry> entry;
+    bool recorded = false;
+  };
+  std::deque<Executing> executing_;
   std::deque<std::shared_ptr<ClientStatement>> closed_;  ///< Closes not yet confirmed
   std::vector<uint64_t> sent_statements_;  ///< Parses under names of ours in this unit
   std::string error_name_;                 ///< what the client calls the statement we named last

@@ -206,7 +206,7 @@ void ExtendedQuery::ensure_portal(ClientPortal& portal) {
   wire::append_u32(server.output(), static_cast<uint32_t>(payload.size() + 4));
   server.output().append(payload);
   server.expect(Reply::kBind, Route::kSkip);
-  core_.writes()->before_execute(plans_of(*portal.statement)->plans.front());
+  core_.writes()->before_execute(plans_of(*portal.statement)->plans.front(), core_.pins);
   wire::append_execute(server.output(), portal.name);
   server.expect(Reply::kExecute, Route::kSkip);
 }
@@ -266,11 +266,12 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
   if (plan.writes.effect == sql::Effect::kOpaque) core_.worker.stats.opaque_writes.add();
   if (!plan.drops_database.empty()) core_.worker.host.close_idle_servers(plan.drops_database);
   core_.worker.stats.server_queries.add();
-  core_.writes()->before_execute(plan);
+  core_.writes()->before_execute(plan, core_.pins);
   core_.server->output().append(frame.bytes);
   core_.server->expect(Reply::kExecute, Route::kForward);
   core_.server->flush();
-  executing_.emplace_back(std::move(plans), miss);
+  executing_.push_back(
+      {std::move(plans), portal && portal->statement ? portal->statement->entry : nullptr, miss});
   return Progress::kDone;
 }
 

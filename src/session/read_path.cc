@@ -29,7 +29,7 @@ BypassReason ReadPath::reason_now(const ReadRequest& request) const {
     if (core.server->baseline()->in_recovery) return BypassReason::kNoControlRole;
   }
   constexpr uint32_t kBlind = sql::kSessionTemporary | sql::kSessionListen |
-                              sql::kSessionAdvisoryLock | sql::kSessionUnknown;
+                              sql::kSessionAdvisoryLock | sql::kSessionUnknown | kUnproved;
   if ((core.pins & kBlind) != 0) return BypassReason::kPinned;
   return BypassReason::kNoBypass;
 }

@@ -1,5 +1,6 @@
 #include "session/session_core.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "pgrecall/wire/builder.h"
@@ -106,12 +107,42 @@ void SessionCore::forget_server() {
   server = nullptr;
   pins = 0;
   hold_cursors.clear();
+  unproved.clear();
 }
 
 void SessionCore::refresh_context() {
   if (!settings.take_changed() && context) return;
   context = worker.shared.contexts.intern(*baseline, database_name, user, settings.values().client,
                                           settings.values().local);
+}
+
+void SessionCore::note_unproved(std::shared_ptr<TextEntry> entry) {
+  constexpr size_t kUnprovedMax = 64;
+  if ((pins & sql::kSessionUnknown) != 0) return;
+  if (!entry || unproved.size() >= kUnprovedMax) {
+    pins |= sql::kSessionUnknown;
+    unproved.clear();
+    return;
+  }
+  pins |= kUnproved;
+  unproved_version = database->current_version();
+  if (std::find(unproved.begin(), unproved.end(), entry) == unproved.end()) {
+    unproved.push_back(std::move(entry));
+  }
+}
+
+void SessionCore::prove_again() {
+  if ((pins & kUnproved) == 0 || status != 'I' || owed()) return;
+  const uint64_t version = database->current_version();
+  if (version == 0 || version == unproved_version) return;
+  for (const auto& entry : std::exchange(unproved, {})) {
+    for (const Plan& plan : worker.memo.plans(*entry, *context, *database, user)->plans) {
+      if ((plan.analysis.session_effects & sql::kSessionUnknown) != 0) {
+        pins |= sql::kSessionUnknown;
+      }
+    }
+  }
+  pins &= ~kUnproved;
 }
 
 bool SessionCore::opens_lazily() const {

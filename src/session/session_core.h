@@ -24,6 +24,9 @@ enum class Progress : uint8_t {
 
 class PreparedStatements;
 
+/// A pin beside those of sql::SessionEffect: see `SessionCore::unproved`.
+constexpr uint32_t kUnproved = 1U << 31;
+
 /// Part of the ClientSession, which owns it.
 struct SessionCore {
   SessionCore(WorkerContext& worker_context, ClientSession& owner)
@@ -46,6 +49,10 @@ struct SessionCore {
   bool waiting = false;                           ///< for a lease
   uint32_t pins = 0;                              ///< SessionEffect bits that keep the lease
   std::set<std::string> hold_cursors;
+  /// Statements under `kUnproved`: what they do to the session was not known from the catalog of
+  /// their time. A newer catalog may show that it is nothing.
+  std::vector<std::shared_ptr<TextEntry>> unproved;
+  uint64_t unproved_version = 0;
 
   // Settings and what follows from them.
   SettingsState settings;
@@ -93,6 +100,10 @@ struct SessionCore {
   void refresh_context();
   void show_parameter_changes();
   bool opens_lazily() const;
+  /// A statement whose effects on the session are not known has completed.
+  void note_unproved(std::shared_ptr<TextEntry> entry);
+  /// Looks at the unproved statements again if there is a newer catalog.
+  void prove_again();
 };
 
 }  // namespace pgrecall::session

@@ -26,6 +26,7 @@ Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
   const std::string_view sql = query ? query->sql : kUnreadable;
   std::shared_ptr<TextEntry> entry = core_.worker.memo.text(sql);
   core_.refresh_context();
+  core_.prove_again();
   ReadRequest request;
   bool miss = false;
   while (true) {
@@ -110,7 +111,7 @@ Progress SimpleQuery::forward(const wire::Frame& frame, const std::shared_ptr<Te
     if (!plan.drops_database.empty()) core_.worker.host.close_idle_servers(plan.drops_database);
   }
   core_.worker.stats.server_queries.add();
-  core_.writes()->before_query(plans->plans);
+  core_.writes()->before_query(plans->plans, core_.pins);
   core_.server->output().append(frame.bytes);
   core_.server->expect(upstream::Reply::kQuery, upstream::Route::kForward);
   core_.server->statements.unnamed = 0;
@@ -132,7 +133,7 @@ void SimpleQuery::on_reply(const wire::Frame& frame) {
       reads_.complete();
       const auto complete = wire::CommandComplete::decode(frame.payload);
       if (plans_ && complete && next_statement_ < plans_->plans.size()) {
-        transaction_.completed(plans_->plans[next_statement_++], complete->tag);
+        transaction_.completed(plans_->plans[next_statement_++], entry_, complete->tag);
       }
       return;
     }

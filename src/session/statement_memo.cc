@@ -63,7 +63,8 @@ std::shared_ptr<ShapeEntry> StatementMemo::shape_of(const TextEntry& entry) {
     shape->literal_sensitive = shape->literal_sensitive || analysis.literal_sensitive;
   }
   if (entry.canonical.ok) {
-    shapes_.insert(entry.canonical.shape, shape, entry.canonical.shape.size() * 4 + 1024);
+    shapes_.insert(entry.canonical.shape, shape,
+                   entry.canonical.shape.size() * 2 + 1024 + sql::memory_bytes(*shape->parsed));
   }
   return shape;
 }

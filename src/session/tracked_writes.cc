@@ -48,24 +48,26 @@ TrackedWrites::~TrackedWrites() {
   on_lost();
 }
 
-void TrackedWrites::note(const Plan& plan) {
+StatementWrites TrackedWrites::note(const Plan& plan, uint32_t pins) {
   suspects_catalog_ = suspects_catalog_ || plan.suspects_catalog;
   cluster_wide_ = cluster_wide_ || plan.writes.effect == sql::Effect::kCluster;
+  StatementWrites writes = plan.writes;
+  if ((pins & sql::kSessionTemporary) != 0 && writes.effect == sql::Effect::kWrites) {
+    writes.effect = sql::Effect::kOpaque;
+    writes.ids = {database_.database_dependency()};
+  }
+  return writes;
 }
 
-void TrackedWrites::before_query(const std::vector<Plan>& plans) {
+void TrackedWrites::before_query(const std::vector<Plan>& plans, uint32_t pins) {
   std::vector<StatementWrites> writes;
   writes.reserve(plans.size());
-  for (const Plan& plan : plans) {
-    note(plan);
-    writes.push_back(plan.writes);
-  }
+  for (const Plan& plan : plans) writes.push_back(note(plan, pins));
   tracker_.before_query(writes);
 }
 
-void TrackedWrites::before_execute(const Plan& plan) {
-  note(plan);
-  tracker_.before_execute(plan.writes);
+void TrackedWrites::before_execute(const Plan& plan, uint32_t pins) {
+  tracker_.before_execute(note(plan, pins));
 }
 
 void TrackedWrites::before_sync() {

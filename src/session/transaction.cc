@@ -107,7 +107,8 @@ void Transaction::apply_isolation(const sql::StatementAnalysis& analysis) {
   if (analysis.snapshot_import) core_.snapshot_isolation = true;
 }
 
-void Transaction::completed(const Plan& plan, std::string_view tag) {
+void Transaction::completed(const Plan& plan, const std::shared_ptr<TextEntry>& entry,
+                            std::string_view tag) {
   const sql::StatementAnalysis& analysis = plan.analysis;
   switch (analysis.kind) {
     case StatementKind::kBegin:
@@ -148,15 +149,17 @@ void Transaction::completed(const Plan& plan, std::string_view tag) {
       core_.pins |= sql::kSessionUnknown;
     }
   }
-  apply_session_effects(analysis);
+  apply_session_effects(analysis, entry);
 }
 
-void Transaction::apply_session_effects(const sql::StatementAnalysis& analysis) {
+void Transaction::apply_session_effects(const sql::StatementAnalysis& analysis,
+                                        const std::shared_ptr<TextEntry>& entry) {
   const uint32_t effects = analysis.session_effects;
   constexpr uint32_t kPinning = sql::kSessionTemporary | sql::kSessionListen |
                                 sql::kSessionAdvisoryLock | sql::kSessionPrepare |
-                                sql::kSessionUnknown | sql::kSessionHoldCursor;
+                                sql::kSessionHoldCursor;
   core_.pins |= effects & kPinning;
+  if ((effects & sql::kSessionUnknown) != 0) core_.note_unproved(entry);
   if ((effects & sql::kSessionHoldCursor) != 0) core_.hold_cursors.insert(analysis.name);
   if ((effects & sql::kSessionUnlistenAll) != 0) core_.pins &= ~uint32_t{sql::kSessionListen};
   if ((effects & sql::kSessionDiscardTemp) != 0) core_.pins &= ~uint32_t{sql::kSessionTemporary};
@@ -167,6 +170,7 @@ void Transaction::apply_session_effects(const sql::StatementAnalysis& analysis) 
     core_.settings.discard_all();
     core_.pins = 0;
     core_.hold_cursors.clear();
+    core_.unproved.clear();
     if (core_.server != nullptr) core_.server->statements.clear();
   }
   if ((effects & sql::kSessionDeallocate) != 0 && !analysis.name.empty()) {

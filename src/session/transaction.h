@@ -21,7 +21,7 @@ class Transaction {
   /// A unit of the client is about to be sent while no transaction is open.
   void begin_unit();
   /// CommandComplete of one statement.
-  void completed(const Plan& plan, std::string_view tag);
+  void completed(const Plan& plan, const std::shared_ptr<TextEntry>& entry, std::string_view tag);
   /// ReadyForQuery ended a unit; `error`: an ErrorResponse was in it.
   void ready(char status, bool error);
 
@@ -30,7 +30,8 @@ class Transaction {
   void local_answer(std::string_view tag);
   void end(bool committed);
   void apply_isolation(const sql::StatementAnalysis& analysis);
-  void apply_session_effects(const sql::StatementAnalysis& analysis);
+  void apply_session_effects(const sql::StatementAnalysis& analysis,
+                             const std::shared_ptr<TextEntry>& entry);
 
   SessionCore& core_;
 };

@@ -22,8 +22,9 @@ class TrackedWrites final : public upstream::ServerObserver {
                 invalidation::EpochTable& epochs, invalidation::PreparedTransactions& prepared);
   ~TrackedWrites() override;
 
-  void before_query(const std::vector<Plan>& plans);
-  void before_execute(const Plan& plan);
+  /// `pins`: what the session holds; a temporary table may stand before a known one.
+  void before_query(const std::vector<Plan>& plans, uint32_t pins);
+  void before_execute(const Plan& plan, uint32_t pins);
   void before_sync();
   void before_function_call(DatabaseState& database);
 
@@ -36,7 +37,7 @@ class TrackedWrites final : public upstream::ServerObserver {
   bool transaction_wrote() const { return tracker_.transaction_wrote(); }
 
  private:
-  void note(const Plan& plan);
+  invalidation::StatementWrites note(const Plan& plan, uint32_t pins);
   void on_error(const upstream::Step& step, std::string_view payload);
   void on_ready(char status);
   void advance_constraint(std::string_view payload);
