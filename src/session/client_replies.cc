@@ -66,13 +66,19 @@ void ClientSession::on_reply(const upstream::Step& step, const wire::Frame& fram
     if (wire::read_error_fields(frame.payload).fatal()) return;  // on_server_lost shows it
     state.unit_error = true;
   }
-  if (frame.type == wire::kParameterStatus) remember_shown(core.shown_parameters, frame);
+  if (frame.type == wire::kParameterStatus) {
+    // After a RESET the client is shown its start-up value instead: see below.
+    const auto status = wire::ParameterStatus::decode(frame.payload);
+    if (status && core.settings.restores(status->name)) return;
+    remember_shown(core.shown_parameters, frame);
+  }
   std::string rewritten;
   if (step.reply == Reply::kQuery)
     state.simple.on_reply(frame);
   else if (step.reply != Reply::kFunctionCall)
     state.extended.on_reply(step, frame, &rewritten);
   core.worker.stats.bytes_from_servers.add(frame.bytes.size());
+  if (frame.type == wire::kReadyForQuery && !state.unit_error) core.show_restored_parameters();
   core.output.append(rewritten.empty() ? frame.bytes : std::string_view(rewritten));
   core.flush();
   if (frame.type == wire::kReadyForQuery) return ready();

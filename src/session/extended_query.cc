@@ -342,7 +342,7 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
       return reads_.refuse(sql::BypassReason::kNotASelect);
     case wire::kErrorResponse:
       failed_ = true;
-      rewrite_error(frame, rewritten);
+      rewrite_error(step, frame, rewritten);
       return;
     default:
       break;
@@ -364,14 +364,17 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
   if (plans->plans.front().analysis.session_effects & sql::kSessionDiscardAll) discard_ = true;
 }
 
-void ExtendedQuery::rewrite_error(const wire::Frame& frame, std::string* rewritten) {
+void ExtendedQuery::rewrite_error(const upstream::Step& step, const wire::Frame& frame,
+                                  std::string* rewritten) {
   // Names of ours must not reach the client: "pgr_12" is what it called something else.
   const size_t at = frame.payload.find("\"pgr_");
-  if (at == std::string_view::npos || error_name_.empty()) return;
+  if (at == std::string_view::npos) return;
   const size_t end = frame.payload.find('"', at + 1);
   if (end == std::string_view::npos) return;
   std::string payload(frame.payload.substr(0, at + 1));
-  payload += error_name_;
+  const std::string_view ours = frame.payload.substr(at + 1, end - at - 1);
+  const bool parsing = step.note == kParseNote && !parsing_.empty();
+  payload += parsing ? parsing_.front()->name : core_.prepared->client_name(ours);
   payload += frame.payload.substr(end);
   rewritten->push_back(frame.type);
   wire::append_u32(*rewritten, static_cast<uint32_t>(payload.size() + 4));
@@ -396,7 +399,6 @@ void ExtendedQuery::on_ready() {
   sent_statements_.clear();
   parsing_.clear();
   executing_.clear();
-  error_name_.clear();
   failed_ = false;
   on_server_ = false;
   core_.prepared->drop_unconfirmed();

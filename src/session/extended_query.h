@@ -79,9 +79,10 @@ class ExtendedQuery {
   void send_named(const Held& held, bool fill);
   void ensure_statement(const ClientStatement& statement);
   void make_room(uint64_t id);
+  void hide_unnamed();
   void ensure_portal(ClientPortal& portal);
   void own_reply(std::string bytes, uint32_t note);
-  void rewrite_error(const wire::Frame& frame, std::string* rewritten);
+  void rewrite_error(const upstream::Step& step, const wire::Frame& frame, std::string* rewritten);
   void hold(const wire::Frame& frame, Held held);
 
   SessionCore& core_;
@@ -99,7 +100,6 @@ class ExtendedQuery {
   std::deque<Executing> executing_;
   std::deque<std::shared_ptr<ClientStatement>> closed_;  ///< Closes not yet confirmed
   std::vector<uint64_t> sent_statements_;  ///< Parses under names of ours in this unit
-  std::string error_name_;                 ///< what the client calls the statement we named last
   std::string key_;
   bool clock_started_ = false;
   bool discard_ = false;

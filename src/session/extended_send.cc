@@ -19,6 +19,7 @@ bool ExtendedQuery::ready_to_send(bool* blocked) {
 }
 
 void ExtendedQuery::own_reply(std::string bytes, uint32_t note) {
+  if (core_.server->queue().skipping_to_sync()) return;
   if (core_.server->queue().empty()) {
     core_.output.append(bytes);
     on_own_reply(note);
@@ -74,7 +75,6 @@ void ExtendedQuery::send_parse(Held& held) {
   if (held.clash) {
     // Let the server refuse it: under the name of the statement that is there.
     ensure_statement(*held.clash);
-    error_name_ = held.statement->name;
     const auto message = wire::Parse::decode(std::string_view(held.bytes).substr(5));
     wire::Parse renamed = *message;
     const std::string name = held.clash->server_name();
@@ -95,7 +95,6 @@ void ExtendedQuery::send_parse(Held& held) {
     wire::append_parse_complete(complete);
     return own_reply(std::move(complete), kParseNote);
   }
-  error_name_ = held.statement->name;
   make_room(held.statement->id);
   wire::Parse renamed = *wire::Parse::decode(std::string_view(held.bytes).substr(5));
   const std::string name = held.statement->server_name();
@@ -121,9 +120,11 @@ void ExtendedQuery::expose(const Plan& plan, bool in_unit) {
   if ((!executes && !deallocates) || plan.analysis.name.empty()) return;
   const auto statement = core_.prepared->find(plan.analysis.name);
   if (!statement || statement->direct || core_.status == 'E') return;
+  upstream::ServerConnection& server = *core_.server;
+  if (server.queue().skipping_to_sync()) return;
+  in_unit = in_unit || server.queue().unsynced();
   statement->direct = true;
   core_.pins |= sql::kSessionPrepare;
-  upstream::ServerConnection& server = *core_.server;
   wire::Parse parse;
   parse.statement = statement->name;
   parse.sql = statement->sql;
@@ -158,6 +159,14 @@ void ExtendedQuery::ensure_statement(const ClientStatement& statement) {
   server.expect(Reply::kParse, Route::kSkipNoError);
 }
 
+void ExtendedQuery::hide_unnamed() {
+  upstream::ServerConnection& server = *core_.server;
+  if (server.statements.unnamed == 0) return;
+  wire::append_close_statement(server.output(), "");
+  server.expect(Reply::kClose, Route::kSkip);
+  server.statements.unnamed = 0;
+}
+
 void ExtendedQuery::send_bind(Held& held) {
   upstream::ServerConnection& server = *core_.server;
   held.portal->on_server = true;
@@ -165,15 +174,10 @@ void ExtendedQuery::send_bind(Held& held) {
     // Unknown to us: an SQL-level PREPARE, or an error the server will report. Our unnamed
     // statement must not be taken for the client's.
     const auto message = wire::Bind::decode(std::string_view(held.bytes).substr(5));
-    if (message->statement.empty() && server.statements.unnamed != 0) {
-      wire::append_close_statement(server.output(), "");
-      server.expect(Reply::kClose, Route::kSkip);
-      server.statements.unnamed = 0;
-    }
+    if (message->statement.empty()) hide_unnamed();
     server.output().append(held.bytes);
   } else {
     ensure_statement(*held.statement);
-    error_name_ = held.statement->name;
     std::string payload = held.portal->name;
     payload += '\0';
     payload += held.statement->server_name();
@@ -227,9 +231,9 @@ void ExtendedQuery::send_named(const Held& held, bool fill) {
   if (held.kind == wire::kStatement) {
     if (held.statement) {
       ensure_statement(*held.statement);
-      error_name_ = held.statement->name;
       wire::append_describe_statement(server.output(), held.statement->server_name());
     } else {
+      if (held.bytes.size() == wire::kFrameHeaderBytes + 2) hide_unnamed();
       server.output().append(held.bytes);
     }
     return server.expect(Reply::kDescribeStatement, Route::kForward);

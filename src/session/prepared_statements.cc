@@ -34,6 +34,13 @@ void PreparedStatements::drop_unconfirmed() {
   std::erase_if(statements_, [](const auto& entry) { return !entry.second->confirmed; });
 }
 
+std::string PreparedStatements::client_name(std::string_view server_name) const {
+  for (const auto& [name, statement] : statements_) {
+    if (statement->server_name() == server_name) return statement->name;
+  }
+  return std::string(server_name);
+}
+
 std::shared_ptr<ClientPortal> PreparedStatements::portal(std::string_view name) const {
   auto at = portals_.find(look_up_name(name));
   return at == portals_.end() ? nullptr : at->second;

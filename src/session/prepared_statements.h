@@ -49,6 +49,9 @@ class PreparedStatements {
   /// After the end of a unit: a Parse that failed or was skipped leaves nothing.
   void drop_unconfirmed();
   size_t size() const { return statements_.size(); }
+  /// What the client calls the statement that goes by this name on servers; the name itself if it
+  /// is none of ours.
+  std::string client_name(std::string_view server_name) const;
 
   std::shared_ptr<ClientPortal> portal(std::string_view name) const;
   void put_portal(std::shared_ptr<ClientPortal> portal);

@@ -59,13 +59,13 @@ Verdict ReadPath::decide(const ReadRequest& request) {
   result_ = core_.worker.shared.results.find(request.key);
   kind_ = stats::HitKind::kTier1;
   if (result_ && usable(*result_, request)) {
-    if (core_.worker.shared.mode.load(std::memory_order_relaxed) == config::CacheMode::kOn) {
-      return Verdict::kHit;
-    }
+    if (serving()) return Verdict::kHit;
     core_.worker.stats.observed_hits.add();
   }
   result_ = nullptr;
   if (lead_flight_ != 0 && lead_key_ != request.key.bytes) end_flight(nullptr);
+  if (question_ && question_->key != request.key.bytes) question_ = nullptr;
+  if (question_ && !question_->settled) return take_answer(request);
   if (lead_flight_ != 0) return miss(request);
   if (!invalidation::EpochTable::stamp(request.plan->slots, &stamp_)) {
     reason_ = BypassReason::kFence;
@@ -85,7 +85,11 @@ Verdict ReadPath::decide(const ReadRequest& request) {
   }
   lead_flight_ = join.kind == cache::JoinKind::kLead ? join.flight : 0;
   if (lead_flight_ != 0) lead_key_ = request.key.bytes;
-  return Verdict::kMiss;
+  return core_.worker.store == nullptr ? Verdict::kMiss : ask_tier_two(request);
+}
+
+bool ReadPath::serving() const {
+  return core_.worker.shared.mode.load(std::memory_order_relaxed) == config::CacheMode::kOn;
 }
 
 Verdict ReadPath::miss(const ReadRequest& request) {
@@ -96,6 +100,7 @@ Verdict ReadPath::miss(const ReadRequest& request) {
 }
 
 void ReadPath::served(const Plan& plan) {
+  question_ = nullptr;
   end_flight(nullptr);  // a client that led while waiting for its lease and then found the answer
   core_.worker.stats.hit(*plan.fingerprint_stats, kind_, core_.worker.precise_now() - started_,
                          result_->origin_time, result_->bytes.size());
@@ -103,6 +108,7 @@ void ReadPath::served(const Plan& plan) {
 }
 
 void ReadPath::bypassed(const Plan& plan, BypassReason reason) {
+  question_ = nullptr;
   end_flight(nullptr);
   if (!plan.counts_as_read || plan.fingerprint_stats == nullptr) return;
   core_.worker.stats.bypass(*plan.fingerprint_stats, static_cast<uint8_t>(reason));
@@ -132,6 +138,9 @@ void ReadPath::forwarded_miss(const ReadRequest& request) {
     core_.worker.shared.flights.set_leader_has_lease(fill->flight);
   }
   fill->result->stamped_at = core_.worker.clock.now();
+  question_ = nullptr;
+  const bool in_tier_two = core_.worker.store != nullptr && request.plan->policy.redis && serving();
+  if (in_tier_two && !fill->refused) fill->tier_two_key = tier_two_key(request);
   fill_ = std::move(fill);
 }
 
@@ -150,6 +159,7 @@ void ReadPath::stop_waiting() {
   }
   flight_ended_ = false;
   flight_result_ = nullptr;
+  question_ = nullptr;
   end_flight(nullptr);
   if (fill_) {
     refuse(BypassReason::kNoBypass);
@@ -219,6 +229,7 @@ bool ReadPath::store() {
   fill.result->fingerprint = fill.plan->fingerprint;
   fill.result->expires_at = expiry(fill);
   fill.result->bytes.shrink_to_fit();
+  put_in_tier_two();
   return core_.worker.shared.results.insert({fill.key_hash, fill.key}, fill.result);
 }
 

@@ -19,13 +19,17 @@ struct ReadRequest {
 
 enum class Verdict : uint8_t {
   kHit,     ///< `result()` may be shown
-  kWait,    ///< another client asks the same: blocked until it is told
+  kWait,    ///< another client asks the same, or tier two is asked: blocked until it is told
   kMiss,    ///< cacheable: forward, and record the answer
   kBypass,  ///< forward
 };
 
 /// One per session. A request is decided again after each wait; counters move only with the final
 /// verdict, which the caller confirms by `served`, `forwarded_miss` or `bypassed`.
+///
+/// Where the worker has a store (tier two), whoever leads a flight or goes alone asks it once
+/// before it becomes a miss; joiners wait for that, too. A client inside a transaction on the
+/// server does not: others may wait for its locks.
 class ReadPath {
  public:
   explicit ReadPath(SessionCore& core) : core_(core) {}
@@ -42,7 +46,7 @@ class ReadPath {
 
   /// A flight this client waits for has ended.
   void on_flight(uint64_t query, cache::CachedResultPtr result);
-  bool waiting() const { return wait_flight_ != 0; }
+  bool waiting() const { return wait_flight_ != 0 || (question_ && !question_->answered); }
   void stop_waiting();
 
   // The recording of the one miss in flight.
@@ -59,6 +63,7 @@ class ReadPath {
   struct Fill {
     std::string key;
     uint64_t key_hash = 0;
+    std::string tier_two_key;  ///< empty: kept out of tier two
     std::shared_ptr<cache::CachedResult> result;
     std::shared_ptr<const PlanSet> plans;  ///< keeps `plan` alive
     const Plan* plan = nullptr;
@@ -71,9 +76,26 @@ class ReadPath {
     sql::BypassReason why = sql::BypassReason::kNoBypass;
   };
 
+  /// What tier two was asked for the statement under way. Whoever answers holds it weakly: a late
+  /// answer to a question that was given up falls through.
+  struct Question {
+    std::string key;  ///< of tier one: another key is another question
+    std::string tier_two_key;
+    std::string value;
+    bool answered = false;
+    bool waited_for = false;  ///< the answer did not come at once
+    bool settled = false;     ///< the answer was looked at
+  };
+
   sql::BypassReason reason_now(const ReadRequest& request) const;
   bool usable(const cache::CachedResult& result, const ReadRequest& request) const;
   Verdict miss(const ReadRequest& request);
+  bool serving() const;
+  std::string tier_two_key(const ReadRequest& request) const;
+  Verdict ask_tier_two(const ReadRequest& request);
+  Verdict take_answer(const ReadRequest& request);
+  cache::CachedResultPtr decode_answer(const ReadRequest& request) const;
+  void put_in_tier_two();
   void end_flight(cache::CachedResultPtr result);
   TimePoint expiry(const Fill& fill);
   bool store();
@@ -83,6 +105,7 @@ class ReadPath {
   cache::CachedResultPtr result_;
   sql::BypassReason reason_ = sql::BypassReason::kNoBypass;
   std::unique_ptr<Fill> fill_;
+  std::shared_ptr<Question> question_;
   invalidation::Stamp stamp_;
   cache::FlightId lead_flight_ = 0;
   std::string lead_key_;  ///< the flight's: another key must not use it

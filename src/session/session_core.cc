@@ -65,7 +65,6 @@ void SessionCore::prepare_server() {
     const std::string sql =
         upstream::settings_difference(settings.values().server, settings.values().client);
     server->query_silently(sql, upstream::kSettingsNote);
-    server->statements.unnamed = 0;
     settings.applied_to_server();
     server->applied = settings.values().server;
   }
@@ -75,7 +74,6 @@ void SessionCore::prepare_server() {
     lazy.clear();
     status = 'T';
     server->query_silently(sql, upstream::kSettingsNote);
-    server->statements.unnamed = 0;
   }
   show_parameter_changes();
 }
@@ -92,6 +90,18 @@ void SessionCore::show_parameter_changes() {
       wire::append_parameter_status(output, name, value);
     }
     if (!known) shown_parameters.emplace_back(name, value);
+  }
+}
+
+void SessionCore::show_restored_parameters() {
+  if (settings.synchronised()) return;
+  for (const auto& [name, value] : login_parameters) {
+    if (!settings.restores(name)) continue;
+    for (auto& [shown_name, shown_value] : shown_parameters) {
+      if (shown_name != name || shown_value == value) continue;
+      shown_value = value;
+      wire::append_parameter_status(output, name, value);
+    }
   }
 }
 

@@ -59,6 +59,7 @@ struct SessionCore {
   std::shared_ptr<const upstream::Baseline> baseline;
   std::shared_ptr<const SessionContext> context;
   upstream::ParameterStatuses shown_parameters;  ///< what the client was last told
+  upstream::ParameterStatuses login_parameters;  ///< as of the login: RESET returns to them
 
   // The transaction as the client sees it.
   char status = 'I';                ///< of the last ReadyForQuery
@@ -99,6 +100,9 @@ struct SessionCore {
   /// Makes `context` anew if a setting changed.
   void refresh_context();
   void show_parameter_changes();
+  /// After a RESET: shows the values of the start-up packet, which the server is going to get
+  /// again.
+  void show_restored_parameters();
   bool opens_lazily() const;
   /// A statement whose effects on the session are not known has completed.
   void note_unproved(std::shared_ptr<TextEntry> entry);

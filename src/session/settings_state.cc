@@ -9,6 +9,15 @@ bool SettingsState::take_changed() {
   return std::exchange(changed_, false);
 }
 
+bool SettingsState::restores(std::string_view name) const {
+  if (synchronised()) return false;
+  std::string folded(name);
+  for (char& c : folded) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  const upstream::Setting* wanted = now_.client.find(folded);
+  const upstream::Setting* there = now_.server.find(folded);
+  return wanted != nullptr && (there == nullptr || !(*wanted == *there));
+}
+
 void SettingsState::set_startup(upstream::Setting setting) {
   startup_.set(setting);
   now_.client.set(std::move(setting));

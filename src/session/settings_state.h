@@ -24,6 +24,8 @@ class SettingsState {
 
   const Values& values() const { return now_; }
   bool synchronised() const { return now_.client == now_.server; }
+  /// True if the server lost this setting (any case) of the client's and is to get it again.
+  bool restores(std::string_view name) const;
   /// True if the client-visible values changed since the last call: the context must be made anew.
   bool take_changed();
 

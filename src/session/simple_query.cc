@@ -21,7 +21,8 @@ Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
   const auto query = wire::Query::decode(frame.payload);
   if (!std::exchange(clock_started_, true)) reads_.start_clock();
   // A Query ends the unnamed statement and the unnamed portal (protocol, "Extended Query").
-  core_.prepared->drop_unnamed();
+  const bool skipped = core_.server != nullptr && core_.server->queue().skipping_to_sync();
+  if (!skipped) core_.prepared->drop_unnamed();
   // A malformed message is for the server to refuse; until then it may be anything.
   const std::string_view sql = query ? query->sql : kUnreadable;
   std::shared_ptr<TextEntry> entry = core_.worker.memo.text(sql);

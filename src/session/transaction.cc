@@ -83,7 +83,6 @@ void Transaction::before(const Plan& plan) {
     // SET TRANSACTION after a query is an error; the server has not seen the query that we
     // answered.
     core_.server->query_silently("SELECT 1");
-    core_.server->statements.unnamed = 0;
   }
 }
 

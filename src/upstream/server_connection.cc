@@ -164,6 +164,7 @@ void ServerConnection::query_silently(std::string_view sql, uint32_t note) {
   if (observer) observer->before_own_query();
   wire::append_query(output_, sql);
   queue_.push(Reply::kQuery, Route::kSkip, note);
+  statements.unnamed = 0;  // a Query ends it
   flush();
 }
 

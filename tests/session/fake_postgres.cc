@@ -29,6 +29,15 @@ std::string trimmed(std::string_view text) {
   return std::string(text);
 }
 
+std::string without_comments(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text.substr(i, 2) == "--") i = std::min(text.find('\n', i), text.size());
+    if (i < text.size()) out += text[i];
+  }
+  return out;
+}
+
 std::vector<std::string> split(std::string_view text) {
   std::vector<std::string> parts;
   std::string part;
@@ -183,7 +192,8 @@ void FakePostgres::handle(const wire::Frame& frame) {
 
 // ---- Simple queries ----
 
-void FakePostgres::query(std::string_view sql) {
+void FakePostgres::query(std::string_view text) {
+  const std::string sql = without_comments(text);
   prepared_.erase("");
   portals_.erase("");
   if (words(sql).empty()) {
@@ -322,12 +332,13 @@ void FakePostgres::parse(const wire::Frame& frame) {
   if (!message) return skip_after({"08P01", "invalid message format"});
   const std::string name(message->statement);
   log.push_back("parse " + name);
+  if (name.empty()) prepared_.erase("");
   if (has(words(message->sql), "nonsense")) return skip_after({"42601", "syntax error"});
   if (failed_ && !ends_transaction(message->sql)) return skip_after({"25P02", "aborted"});
   if (!name.empty() && prepared_.contains(name)) {
     return skip_after({"42P05", "prepared statement \"" + name + "\" already exists"});
   }
-  prepared_[name] = std::string(message->sql);
+  prepared_[name] = trimmed(without_comments(message->sql));
   wire::append_parse_complete(out);
 }
 

@@ -33,7 +33,8 @@ class Client {
   /// As `ask`, but nothing happens yet; `World::pump` goes on.
   void send(std::string_view bytes);
   /// What came back since the last look.
-  std::string got() { return read(std::exchange(inbox, {})); }
+  std::string got() { return read(take()); }
+  std::string take() { return std::exchange(inbox, {}); }
   void vanish();
 
   World& world;
