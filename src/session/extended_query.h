@@ -36,6 +36,7 @@ class ExtendedQuery {
   void on_own_reply(uint32_t note);
   void on_ready();
   void on_lost();
+  bool recording() const { return !executing_.empty() && executing_.front().recorded; }
 
   static constexpr uint32_t kParseNote = 1;
   static constexpr uint32_t kFillNote = 2;
@@ -80,6 +81,7 @@ class ExtendedQuery {
   void ensure_statement(const ClientStatement& statement);
   void make_room(uint64_t id);
   void hide_unnamed();
+  void hide_unnamed_portal(std::string_view message);
   void ensure_portal(ClientPortal& portal);
   void own_reply(std::string bytes, uint32_t note);
   void rewrite_error(const upstream::Step& step, const wire::Frame& frame, std::string* rewritten);
@@ -99,7 +101,7 @@ class ExtendedQuery {
   };
   std::deque<Executing> executing_;
   std::deque<std::shared_ptr<ClientStatement>> closed_;  ///< Closes not yet confirmed
-  std::vector<uint64_t> sent_statements_;  ///< Parses under names of ours in this unit
+  std::vector<uint64_t> sent_statements_;  ///< parsed or closed under names of ours in this unit
   std::string key_;
   bool clock_started_ = false;
   bool discard_ = false;

@@ -11,7 +11,7 @@ using upstream::Reply;
 using upstream::Route;
 
 bool ExtendedQuery::ready_to_send(bool* blocked) {
-  if (!core_.ensure_lease()) {
+  if (!on_server_ && !core_.ensure_lease()) {
     *blocked = !core_.closing;
     return false;
   }
@@ -66,6 +66,7 @@ void ExtendedQuery::make_room(uint64_t id) {
     wire::append_close_statement(server.output(), "pgr_" + std::to_string(oldest));
     server.expect(Reply::kClose, Route::kSkip);
     server.statements.erase(oldest);
+    sent_statements_.push_back(oldest);  // in doubt if the server skips the Close
   }
 }
 
@@ -167,6 +168,15 @@ void ExtendedQuery::hide_unnamed() {
   server.statements.unnamed = 0;
 }
 
+/// A Query that was answered here would have ended the unnamed portal that the server still has.
+void ExtendedQuery::hide_unnamed_portal(std::string_view message) {
+  if (core_.status == 'E') return;
+  const size_t name_at = wire::kFrameHeaderBytes + (message[0] == wire::kDescribe ? 1 : 0);
+  if (message.size() <= name_at || message[name_at] != '\0') return;
+  wire::append_close_portal(core_.server->output(), "");
+  core_.server->expect(Reply::kClose, Route::kSkip);
+}
+
 void ExtendedQuery::send_bind(Held& held) {
   upstream::ServerConnection& server = *core_.server;
   held.portal->on_server = true;
@@ -238,7 +248,10 @@ void ExtendedQuery::send_named(const Held& held, bool fill) {
     }
     return server.expect(Reply::kDescribeStatement, Route::kForward);
   }
-  if (held.portal) ensure_portal(*held.portal);
+  if (held.portal)
+    ensure_portal(*held.portal);
+  else
+    hide_unnamed_portal(held.bytes);
   server.output().append(held.bytes);
   server.expect(Reply::kDescribePortal, Route::kForward, fill ? kFillNote : 0);
 }
@@ -254,10 +267,16 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
   else if (plans && plans->plans.front().counts_as_read) {
     reads_.bypassed(plans->plans.front(), reads_.reason());
   }
-  if (plans && !on_server_) transaction_.before(plans->plans.front());
+  if (plans && !on_server_) {
+    core_.prepare_server();
+    transaction_.before(plans->plans.front());
+  }
   send_held(miss);
   if (plans) expose(plans->plans.front(), true);
-  if (portal) ensure_portal(*portal);
+  if (portal)
+    ensure_portal(*portal);
+  else
+    hide_unnamed_portal(frame.bytes);
   Plan unknown;
   if (!plans) {
     unknown.writes.ids = {core_.database->database_dependency()};

@@ -19,6 +19,12 @@ constexpr std::string_view kUnreadable = "\x01";
 Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
   if (core_.owed() && !in_unit) return Progress::kBlocked;
   const auto query = wire::Query::decode(frame.payload);
+  if (std::exchange(core_.cancelled, false)) {
+    core_.error("ERROR", "57014", "canceling statement due to user request");
+    wire::append_ready_for_query(core_.output, core_.visible_status());
+    clock_started_ = false;
+    return Progress::kDone;
+  }
   if (!std::exchange(clock_started_, true)) reads_.start_clock();
   // A Query ends the unnamed statement and the unnamed portal (protocol, "Extended Query").
   const bool skipped = core_.server != nullptr && core_.server->queue().skipping_to_sync();
@@ -36,6 +42,7 @@ Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
     const Plan& plan = plans->plans.front();
     miss = false;
     if (in_unit) {
+      reads_.refuse(sql::BypassReason::kMultiStatement);
       reads_.set_reason(sql::BypassReason::kOwed);
     } else if (!plans->multi()) {
       if (core_.server == nullptr && transaction_.answer_locally(plan, sql)) break;
@@ -52,7 +59,7 @@ Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
         miss = verdict == Verdict::kMiss;
       }
     }
-    if (core_.server != nullptr) return forward(frame, entry, plans, miss, request);
+    if (in_unit || core_.set_up()) return forward(frame, entry, plans, miss, request);
     // A lease may come with other defaults, and time passes: look again once it is there.
     if (!core_.ensure_lease()) return core_.closing ? Progress::kClosed : Progress::kBlocked;
   }
@@ -118,6 +125,7 @@ Progress SimpleQuery::forward(const wire::Frame& frame, const std::shared_ptr<Te
   core_.server->statements.unnamed = 0;
   core_.server->flush();
   entry_ = entry;
+  recording_ = miss;
   plans_ = std::move(plans);
   next_statement_ = 0;
   clock_started_ = false;
@@ -128,13 +136,24 @@ void SimpleQuery::on_reply(const wire::Frame& frame) {
   switch (frame.type) {
     case wire::kRowDescription:
     case wire::kDataRow:
-      return reads_.record(frame.type, frame.bytes);
+      if (recording_) reads_.record(frame.type, frame.bytes);
+      return;
+    case wire::kErrorResponse:
+      if (plans_ && next_statement_ < plans_->plans.size()) {
+        transaction_.failed(plans_->plans[next_statement_], entry_);
+      }
+      return;
     case wire::kCommandComplete: {
-      reads_.record(frame.type, frame.bytes);
-      reads_.complete();
+      if (recording_) {
+        reads_.record(frame.type, frame.bytes);
+        reads_.complete();
+      }
       const auto complete = wire::CommandComplete::decode(frame.payload);
       if (plans_ && complete && next_statement_ < plans_->plans.size()) {
-        transaction_.completed(plans_->plans[next_statement_++], entry_, complete->tag);
+        const Plan& plan = plans_->plans[next_statement_++];
+        transaction_.completed(plan, entry_, complete->tag);
+        const bool discards = (plan.analysis.session_effects & sql::kSessionDiscardAll) != 0;
+        if (discards) core_.prepared->clear();
       }
       return;
     }
@@ -148,11 +167,9 @@ void SimpleQuery::on_reply(const wire::Frame& frame) {
 }
 
 void SimpleQuery::on_ready() {
-  if (plans_ && plans_->plans.front().analysis.session_effects & sql::kSessionDiscardAll) {
-    core_.prepared->clear();
-  }
   entry_ = nullptr;
   plans_ = nullptr;
+  recording_ = false;
 }
 
 }  // namespace pgrecall::session

@@ -411,6 +411,7 @@ void FakePostgres::execute(const wire::Frame& frame) {
     out += std::string("G\0\0\0\7\0\0\0", 8);
     return;
   }
+  if (failed_ && !ends_transaction(portal.sql)) return skip_after({"25P02", "aborted"});
   if (portal.done && list[0] != "select") return skip_after({"55000", "portal cannot be run"});
   const size_t given = portal.given;
   const Outcome outcome = run(portal.sql, portal.shown);
