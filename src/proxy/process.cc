@@ -1,10 +1,14 @@
 #include "proxy/process.h"
 
 #include <csignal>
+#include <optional>
 #include <utility>
 
+#include "pgrecall/base/assert.h"
 #include "pgrecall/base/log.h"
+#include "pgrecall/config/url.h"
 #include "pgrecall/net/address.h"
+#include "pgrecall/net/random.h"
 
 namespace pgrecall::proxy {
 namespace {
@@ -17,6 +21,22 @@ constexpr uint32_t kWaitersMax = 100'000;
 uint64_t first_epoch() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+}
+
+/// Nothing without a URL, which the configuration has checked.
+std::optional<adapters::RedisOptions> redis_options(const config::Redis& redis) {
+  if (redis.url.empty()) return std::nullopt;
+  const Result<config::RedisUrl> url = config::parse_redis_url(redis.url);
+  PGR_ASSERT(url.ok());
+  adapters::RedisOptions options;
+  options.endpoint = {url->host, url->port};
+  options.socket_path = url->socket_path;
+  options.user = url->user;
+  options.password = url->password;
+  options.database = url->database;
+  options.prefix = redis.prefix;
+  options.timeout = redis.timeout;
+  return options;
 }
 
 stats::StatsOptions stats_options(const config::Config& config) {
@@ -83,11 +103,14 @@ Status Process::start() {
 
 Status Process::start_workers() {
   auto upstream = net::Endpoint{config_.upstream.host, config_.upstream.port};
+  const auto redis = redis_options(config_.redis);
+  const uint64_t generation = net::secure_random_u64();
   for (uint32_t index = 0; index < config_.workers; ++index) {
     auto loop = net::Loop::create();
     if (!loop.ok()) return loop.error();
     workers_.push_back(std::make_unique<Worker>(
-        WorkerOptions{index, *shared_, cancels_, upstream, workers_}, std::move(loop.value())));
+        WorkerOptions{index, *shared_, cancels_, upstream, redis, generation, workers_},
+        std::move(loop.value())));
   }
   for (auto& worker : workers_) {
     Worker* target = worker.get();

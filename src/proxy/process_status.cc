@@ -35,6 +35,17 @@ admin::PoolStatus pool_status(const upstream::Pool& pool) {
   return status;
 }
 
+/// What all workers did together. Available: for every one of them.
+void add_redis(admin::RedisStatus& sum, const admin::RedisStatus& worker) {
+  sum.available = worker.available && (sum.available || !sum.configured);
+  sum.configured = true;
+  if (sum.why.empty()) sum.why = worker.why;
+  sum.gets += worker.gets;
+  sum.puts += worker.puts;
+  sum.errors += worker.errors;
+  sum.timeouts += worker.timeouts;
+}
+
 }  // namespace
 
 admin::ProxyStatus Process::status() {
@@ -55,6 +66,9 @@ admin::ProxyStatus Process::status() {
   status.cache.evictions = results.evictions;
   status.cache.rejected_too_large = results.rejected_too_large;
   for (const auto& worker : workers_) {
+    if (worker->tier_two() != nullptr) add_redis(status.redis, worker->tier_two()->status());
+    status.redis.hits +=
+        worker->context().stats.hits[static_cast<size_t>(stats::HitKind::kTier2)].get();
     status.cache.memo_bytes += worker->memo_bytes();
     status.cache.memo_entries += worker->memo_entries();
     for (admin::PinnedClient& client : worker->pinned()) status.pinned.push_back(std::move(client));

@@ -28,6 +28,9 @@ Worker::Worker(WorkerOptions options, std::unique_ptr<net::Loop> loop)
       upstream_(options.upstream),
       peers_(options.peers),
       loop_(std::move(loop)),
+      tier_two_(options.redis ? std::make_unique<TierTwo>(*loop_, std::move(*options.redis),
+                                                          options.generation)
+                              : nullptr),
       context_{shared_,
                *this,
                loop_->clock(),
@@ -36,7 +39,7 @@ Worker::Worker(WorkerOptions options, std::unique_ptr<net::Loop> loop)
                session::StatementMemo(shared_, shared_.stats.worker(index_),
                                       shared_.config.cache.memo_size_bytes /
                                           std::max<size_t>(1, shared_.config.workers)),
-               nullptr,
+               tier_two_.get(),
                &steady_now,
                net::secure_random_u64() | 1} {}
 
@@ -219,6 +222,7 @@ void Worker::drain(bool now) {
 void Worker::tick() {
   const TimePoint now = loop_->now();
   note_pinned();
+  if (tier_two_) tier_two_->note();
   memo_bytes_.store(context_.memo.bytes(), std::memory_order_relaxed);
   memo_entries_.store(context_.memo.entries(), std::memory_order_relaxed);
   std::vector<SlotId> waiting;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "pgrecall/upstream/pool.h"
 #include "proxy/cancel_directory.h"
 #include "proxy/links.h"
+#include "proxy/tier_two.h"
 
 namespace pgrecall::proxy {
 
@@ -25,6 +27,8 @@ struct WorkerOptions {
   session::Shared& shared;
   CancelDirectory& cancels;
   net::Endpoint upstream;
+  std::optional<adapters::RedisOptions> redis;  ///< tier two, if there is one
+  uint64_t generation = 0;                      ///< of the process
   /// The other workers, by index; fixed before any of them runs.
   std::vector<std::unique_ptr<Worker>>& peers;
 };
@@ -44,12 +48,13 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   void drain(bool now);
   void stop();
   uint32_t clients() const { return client_count_.load(std::memory_order_relaxed); }
-  void set_store(cache::EntryStore* store) { context_.store = store; }
   net::Loop& loop() { return *loop_; }
   /// Any thread: refuses a client beyond limits.clients.
   void refuse_client(net::Accepted accepted);
   /// Any thread: who is pinned and why, as of the last tick.
   std::vector<admin::PinnedClient> pinned() const;
+  /// Any thread, as of the last tick; null: no tier two.
+  const TierTwo* tier_two() const { return tier_two_.get(); }
   size_t memo_bytes() const { return memo_bytes_.load(std::memory_order_relaxed); }
   size_t memo_entries() const { return memo_entries_.load(std::memory_order_relaxed); }
 
@@ -113,6 +118,7 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   const net::Endpoint upstream_;
   std::vector<std::unique_ptr<Worker>>& peers_;
   std::unique_ptr<net::Loop> loop_;
+  const std::unique_ptr<TierTwo> tier_two_;
   session::WorkerContext context_;
   SlotTable<ClientLink> clients_;
   SlotTable<ServerLink> servers_;
