@@ -194,6 +194,10 @@ std::vector<DependencyId> WriteTracker::everything_unsettled() const {
 
 // ---- Replies (rule 5) ----
 
+void WriteTracker::ignore_sync() {
+  if (!units_.empty() && units_.back().end == End::kSync) units_.back().end = End::kOpen;
+}
+
 void WriteTracker::on_command_complete(std::string_view tag) {
   if (units_.empty()) return;
   Unit& unit = units_.front();

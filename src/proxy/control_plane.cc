@@ -143,7 +143,7 @@ void ControlPlane::run() {
     if (next != nullptr) {
       lock.unlock();
       serve(*next);
-      if (!watches_.empty()) check_watches();
+      check_watches();
       lock.lock();
       continue;
     }
@@ -158,7 +158,14 @@ void ControlPlane::run() {
 }
 
 void ControlPlane::serve(Record& record) {
-  if (Clock::now() < record.closed_until) {
+  bool released;
+  {
+    std::lock_guard lock(mutex_);
+    released = Clock::now() < record.closed_until;
+    // Asked for again meanwhile: the next look is when the time is over.
+    if (released) record.wanted = true;
+  }
+  if (released) {
     record.connection.reset();
     record.state->lose();
     return;
@@ -311,7 +318,8 @@ void ControlPlane::check_watches() {
       std::lock_guard lock(mutex_);
       entry = &record(*watch.state);
     }
-    bool gone = watch.process_id == 0;
+    // Of a database that is gone no backend is left.
+    bool gone = watch.process_id == 0 || entry->dormant;
     if (!gone && entry->connection) {
       auto answer = adapters::backend_gone(*entry->connection, static_cast<int>(watch.process_id),
                                            watch.backend_start);
@@ -324,7 +332,8 @@ void ControlPlane::check_watches() {
       left.push_back(std::move(watch));
       continue;
     }
-    for (invalidation::FenceToken fence : watch.fences) epochs_.settle_committed(fence);
+    // What it committed may have changed the catalog: first that is read again.
+    for (invalidation::FenceToken fence : watch.fences) reread(*watch.state, fence, true);
   }
   std::lock_guard lock(mutex_);
   watches_.insert(watches_.end(), std::make_move_iterator(left.begin()),

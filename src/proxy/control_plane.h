@@ -42,8 +42,7 @@ class ControlPlane final : public session::CatalogPort {
   void settle_when_gone(session::DatabaseState& database, uint32_t process_id,
                         std::string backend_start,
                         std::vector<invalidation::FenceToken> fences) override;
-  /// Closes the connection to a database that is about to be dropped, renamed or copied.
-  void release(std::string_view database);
+  void release(std::string_view database) override;
   /// Runs once on the control thread, with a connection to that database or null.
   void ask(session::DatabaseState& database,
            std::function<void(adapters::ControlConnection*)> question);

@@ -17,6 +17,8 @@ void ClientLink::on_readable_bytes(std::string_view bytes) {
 
 void ClientLink::on_writable_drained() {
   worker.resume_paused({}, std::exchange(paused_server, {}));
+  session.set_output_full(false);
+  if (!ended) worker.resume_later(session);
 }
 
 void ClientLink::on_end(int) {
@@ -59,10 +61,12 @@ CancelLink::CancelLink(Worker& owner, SlotId target, std::string request)
     : worker(owner), server(target), packet(std::move(request)) {}
 
 void CancelLink::on_connected() {
+  connected = true;
   stream->write(packet);
 }
 
 void CancelLink::on_end(int) {
+  if (!connected && !addresses.empty()) return worker.cancel_next(*this);
   worker.cancel_ended(*this);
   worker.flush_outputs();
 }

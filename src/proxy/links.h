@@ -60,6 +60,7 @@ class ServerLink final : public net::StreamHandler {
   SlotId connecting_for;  ///< the session this connection is opened for
   TimePoint connect_deadline{};
   bool connected = false;
+  bool relayed_login = false;  ///< a person may be typing a password
   bool dirty = false;
   bool closing = false;
   SlotId paused_client;  ///< not read until this server has taken what is pending
@@ -79,6 +80,8 @@ class CancelLink final : public net::StreamHandler {
   SlotId id;
   SlotId server;
   std::string packet;
+  std::vector<net::Address> addresses;  ///< not yet tried
+  bool connected = false;
   std::unique_ptr<net::Stream> stream;
   std::unique_ptr<net::Resolution> resolution;
   TimePoint deadline{};

@@ -1,5 +1,6 @@
 #include "proxy/process.h"
 
+#include <algorithm>
 #include <csignal>
 #include <optional>
 #include <utility>
@@ -63,6 +64,9 @@ Process::Process(const config::Config& config)
       counts_(config_, control_),
       databases_(epochs_, control_),
       pools_(config.pool.size, kWaitersMax),
+      contexts_(
+          std::any_of(config.rules.begin(), config.rules.end(),
+                      [](const config::Rule& rule) { return !rule.application_name.empty(); })),
       stats_(stats_options(config)) {}
 
 Process::~Process() = default;

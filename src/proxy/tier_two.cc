@@ -11,10 +11,12 @@ TierTwo::TierTwo(net::Loop& loop, adapters::RedisOptions options, uint64_t gener
 }
 
 void TierTwo::get(const cache::CacheKeyView& key, GetCallback done) {
+  gets_.add();
   redis_.get(key, std::move(done));
 }
 
 void TierTwo::put(const cache::CacheKeyView& key, std::string_view value, Duration time_to_live) {
+  puts_.add();
   redis_.put(key, value, time_to_live);
 }
 
@@ -26,8 +28,6 @@ void TierTwo::note() {
   if (!status.available) {
     status.why = redis_.last_error().empty() ? "not connected yet" : redis_.last_error();
   }
-  status.gets = stats.gets;
-  status.puts = stats.puts;
   status.errors = stats.errors + stats.losses;
   status.timeouts = stats.timeouts;
   std::lock_guard lock(mutex_);
@@ -36,7 +36,10 @@ void TierTwo::note() {
 
 admin::RedisStatus TierTwo::status() const {
   std::lock_guard lock(mutex_);
-  return status_;
+  admin::RedisStatus status = status_;
+  status.gets = gets_.get();
+  status.puts = puts_.get();
+  return status;
 }
 
 }  // namespace pgrecall::proxy

@@ -8,6 +8,7 @@
 #include "pgrecall/admin/source.h"
 #include "pgrecall/cache/entry_store.h"
 #include "pgrecall/net/loop.h"
+#include "pgrecall/stats/counter.h"
 
 namespace pgrecall::proxy {
 
@@ -26,7 +27,7 @@ class TierTwo final : public cache::EntryStore {
   bool available() const override { return redis_.available(); }
   uint64_t run_id() const override { return redis_.run_id() ^ generation_; }
 
-  /// Once a tick: what `status` shows.
+  /// Once a tick: errors, time-outs and availability as `status` shows them.
   void note();
   /// `hits` is left out: which values were usable is for the sessions to say.
   admin::RedisStatus status() const;
@@ -34,6 +35,8 @@ class TierTwo final : public cache::EntryStore {
  private:
   adapters::RedisStore redis_;
   const uint64_t generation_;
+  stats::Counter gets_;
+  stats::Counter puts_;
   mutable std::mutex mutex_;
   admin::RedisStatus status_;
 };

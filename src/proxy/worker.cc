@@ -13,7 +13,6 @@ namespace pgrecall::proxy {
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(100);
-constexpr size_t kBacklogMax = 1024 * 1024;
 
 TimePoint steady_now() {
   return std::chrono::steady_clock::now();
@@ -119,8 +118,10 @@ void Worker::flush_client(ClientLink& link) {
     std::string().swap(output);
   else
     output.clear();
+  if (link.stream->pending() < kPendingMax) return;
+  link.session.set_output_full(true);
   upstream::ServerConnection* server = link.session.server();
-  if (server == nullptr || link.stream->pending() < kPendingMax) return;
+  if (server == nullptr) return;
   if (ServerLink* other = servers_.find(server->id)) {
     if (other->stream) other->stream->pause_reading();
     link.paused_server = other->id;
@@ -139,7 +140,7 @@ void Worker::resume_paused(SlotId client, SlotId server) {
 
 void Worker::update_reading(ClientLink& link) {
   if (!link.stream || link.ended) return;
-  const bool full = link.session.backlog() > kBacklogMax + shared_.config.limits.query_bytes;
+  const bool full = !link.session.wants_input();
   if (full && link.stream->reading())
     link.stream->pause_reading();
   else if (!full && !link.stream->reading() && !link.paused_by_server)

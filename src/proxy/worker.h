@@ -82,6 +82,7 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   void connect_failed(ServerLink& link, int error);
   void connect_next(ServerLink& link);
   void cancel_ended(CancelLink& link);
+  void cancel_next(CancelLink& link);
   void resume_paused(SlotId client, SlotId server);
 
   session::WorkerContext& context() { return context_; }
@@ -103,7 +104,7 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   void open_server(upstream::Pool& pool, SlotId session);
   void refuse(SlotId session, session::NoLease why, std::string detail);
   void close_server(SlotId id, bool count);
-  void close_remote(upstream::ServerRef server);
+  void close_remote(upstream::ServerRef server, upstream::Pool& pool);
   void place_freed(upstream::Pool& pool, upstream::ServerRef server);
   bool may_connect(const upstream::Pool& pool) const;
   bool expired(const ServerLink& link) const;

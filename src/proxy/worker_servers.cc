@@ -29,12 +29,15 @@ upstream::ServerConnection* Worker::acquire(session::ClientSession& session, boo
   const Waiter waiter{index_, link->id, next_ticket_++, login};
   link->ticket = waiter.ticket;
   link->waiting_since = loop_->now();
-  const Grant grant = pool.acquire(waiter, may_connect(pool));
-  if (grant.kind == Grant::Kind::kUse && grant.server.worker == index_) {
+  Grant grant = pool.acquire(waiter, may_connect(pool));
+  while (grant.kind == Grant::Kind::kUse && grant.server.worker == index_) {
     ServerLink* server = servers_.find(grant.server.server);
-    PGR_ASSERT(server != nullptr);
-    server->connection->set_user(&session);
-    return server->connection.get();
+    if (server != nullptr && !server->closing) {
+      server->connection->set_user(&session);
+      return server->connection.get();
+    }
+    // It has just ended; its place is given up when this turn is over.
+    grant = pool.acquire(waiter, may_connect(pool));
   }
   act(grant, waiter, pool);
   return nullptr;
@@ -48,7 +51,7 @@ void Worker::act(const Grant& grant, const Waiter& waiter, Pool& pool) {
     case Grant::Kind::kUse:
       return give(grant.server, waiter, pool);
     case Grant::Kind::kReplace:
-      close_remote(grant.server);
+      close_remote(grant.server, pool);
       [[fallthrough]];
     case Grant::Kind::kConnect: {
       Worker& owner = *peers_[waiter.worker];
@@ -132,13 +135,15 @@ void Worker::server_idle(upstream::ServerConnection& server) {
   PGR_ASSERT(link != nullptr);
   server.set_user(nullptr);
   Pool& pool = *server.pool;
-  if (draining_ || expired(*link) || server.pool_generation != pool.generation()) {
+  const bool retired = server.pool_generation != pool.generation() &&
+                       (may_connect(pool) || pool.numbers().connections > 1);
+  if (draining_ || expired(*link) || retired) {
     return loop_->defer([this, id = link->id] { close_server(id, true); });
   }
   server.idle_since = loop_->now();
   if (link->stream && !link->stream->reading()) link->stream->resume_reading();
   Waiter next;
-  const ServerRef ref{index_, link->id};
+  const ServerRef ref{index_, link->id, server.pool_generation};
   const Grant grant = pool.release(ref, &next);
   act(grant, next, pool);
 }
@@ -149,7 +154,8 @@ bool Worker::expired(const ServerLink& link) const {
 }
 
 void Worker::check_server(ServerLink& link, TimePoint now, std::vector<SlotId>& old) {
-  if (!link.connected) {
+  const bool login_waits = !link.connection->ready() && !link.relayed_login;
+  if (!link.connected || login_waits) {
     if (now >= link.connect_deadline) old.push_back(link.id);
     return;
   }
@@ -159,7 +165,7 @@ void Worker::check_server(ServerLink& link, TimePoint now, std::vector<SlotId>& 
   const bool retired = link.connection->pool_generation != pool.generation();
   // Under passthrough the last connection of a pool cannot be made again without a client.
   const bool last = pool.numbers().connections <= 1 && !may_connect(pool);
-  if (((idle_long || expired(link)) && !last) || retired) {
+  if ((idle_long || expired(link) || retired) && !last) {
     if (pool.take_idle(ServerRef{index_, link.id})) old.push_back(link.id);
   }
 }
@@ -175,8 +181,8 @@ void Worker::open_server(Pool& pool, SlotId session) {
   connection.pool = &pool;
   connection.pool_generation = pool.generation();
   connection.born = connection.idle_since = loop_->now();
-  connection.observer = std::make_unique<session::TrackedWrites>(connection, shared_.databases,
-                                                                 shared_.epochs, shared_.prepared);
+  connection.observer = std::make_unique<session::TrackedWrites>(
+      connection, shared_.databases, shared_.epochs, shared_.prepared, shared_.pools);
   link.resolution = net::resolve(*loop_, upstream_,
                                  [this, id = link.id](Result<std::vector<net::Address>> addresses) {
                                    ServerLink* waiting = servers_.find(id);
@@ -222,6 +228,7 @@ void Worker::server_connected(ServerLink& link) {
   if (!wanted) return loop_->defer([this, id = link.id] { close_server(id, true); });
   std::string nonce;
   for (int i = 0; i < 3; ++i) nonce += std::to_string(net::secure_random_u64());
+  link.relayed_login = !client->session.logged_in();
   link.connection->set_user(&client->session);
   link.connection->start(std::move(password), std::move(nonce));
   client->session.on_lease(*link.connection);
@@ -286,12 +293,17 @@ void Worker::place_freed(Pool& pool, ServerRef server) {
   act(grant, next, pool);
 }
 
-void Worker::close_remote(ServerRef server) {
+void Worker::close_remote(ServerRef server, Pool& pool) {
   Worker& owner = *peers_[server.worker];
-  owner.post([&owner, id = server.server] { owner.close_server(id, false); });
+  owner.post([&owner, &pool, id = server.server] {
+    if (owner.servers_.find(id) == nullptr)
+      return pool.reserve();  // it ended and gave its place up
+    owner.close_server(id, false);
+  });
 }
 
 void Worker::close_idle_servers(std::string_view database) {
+  shared_.databases.database(database).port().release(database);
   for (Pool* pool : shared_.pools.all()) {
     if (pool->database() != database) continue;
     for (const ServerRef& server : pool->take_idle(0)) {
@@ -314,13 +326,24 @@ void Worker::cancel_server(upstream::ServerConnection& server) {
   link.deadline = loop_->now() + shared_.config.upstream.connect_timeout;
   ++server.cancels_open;
   server.cancel_happened = true;
-  link.resolution = net::resolve(
-      *loop_, upstream_, [this, id = link.id](Result<std::vector<net::Address>> addresses) {
-        CancelLink* waiting = cancel_links_.find(id);
-        if (waiting == nullptr) return;
-        if (!addresses.ok()) return cancel_ended(*waiting);
-        waiting->stream = net::Stream::connect(*loop_, addresses->front(), *waiting);
-      });
+  link.resolution = net::resolve(*loop_, upstream_,
+                                 [this, id = link.id](Result<std::vector<net::Address>> addresses) {
+                                   CancelLink* waiting = cancel_links_.find(id);
+                                   if (waiting == nullptr) return;
+                                   if (!addresses.ok()) return cancel_ended(*waiting);
+                                   waiting->addresses = std::move(addresses.value());
+                                   cancel_next(*waiting);
+                                 });
+}
+
+void Worker::cancel_next(CancelLink& link) {
+  loop_->defer([this, id = link.id] {
+    CancelLink* waiting = cancel_links_.find(id);
+    if (waiting == nullptr || waiting->addresses.empty()) return;
+    const net::Address address = waiting->addresses.front();
+    waiting->addresses.erase(waiting->addresses.begin());
+    waiting->stream = net::Stream::connect(*loop_, address, *waiting);
+  });
 }
 
 void Worker::cancel_ended(CancelLink& link) {

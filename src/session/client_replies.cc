@@ -43,7 +43,7 @@ void ClientSession::on_server_ready(upstream::ServerConnection& server) {
   State& state = *state_;
   if (!state.login.done()) return state.login.on_server_ready();
   state.core.opening = nullptr;
-  state.core.pool->set_baseline(server.baseline());
+  server.pool_generation = state.core.pool->set_baseline(server.baseline());
   on_lease(server);
 }
 
@@ -56,12 +56,17 @@ void ClientSession::on_reply(const upstream::Step& step, const wire::Frame& fram
     if (frame.type != wire::kReadyForQuery) return;
     const std::string error = std::exchange(state.settings_error, {});
     if (!state.login.done()) return state.login.on_settings_applied(error);
-    if (error.empty()) return;
+    if (core.closing) return;
+    if (error.empty()) {
+      core.settings_confirmed();
+      return core.worker.host.resume_later(*this);
+    }
     // What this client had set cannot be set again: it must not go on under other settings.
     const wire::ErrorFields fields = wire::read_error_fields(error);
     return core.fatal(fields.sqlstate, fields.message,
                       "A setting of this session could not be restored on another connection.");
   }
+  if (core.closing) return;
   if (frame.type == wire::kErrorResponse) {
     if (wire::read_error_fields(frame.payload).fatal()) return;  // on_server_lost shows it
     state.unit_error = true;
@@ -104,7 +109,10 @@ void ClientSession::ready() {
 void ClientSession::on_reply_part(const upstream::Step& step, std::string_view bytes, bool first) {
   if (step.route != Route::kForward) return;
   SessionCore& core = state_->core;
-  if (first || state_->reads.recording()) state_->reads.record('D', bytes);
+  (void)first;
+  const bool recorded =
+      step.reply == Reply::kQuery ? state_->simple.recording() : state_->extended.recording();
+  if (recorded) state_->reads.record('D', bytes);
   core.worker.stats.bytes_from_servers.add(bytes.size());
   core.output.append(bytes);
   core.flush();
@@ -173,6 +181,11 @@ void ClientSession::on_flight(uint64_t query, cache::CachedResultPtr result) {
 
 void ClientSession::on_cancel() {
   SessionCore& core = state_->core;
+  if (state_->reads.waiting() || core.waiting) {
+    core.cancelled = true;
+    state_->reads.stop_waiting();
+    return core.worker.host.resume_later(*this);
+  }
   if (core.server != nullptr && core.owed()) core.worker.host.cancel_server(*core.server);
 }
 
@@ -205,8 +218,10 @@ void ClientSession::terminate() {
     return server->abandon();
   }
   if (!server->queue().empty()) core.worker.host.cancel_server(*server);
+  // What it left unfinished may have set anything: only a clean connection is given to others.
+  const bool unfinished = !server->queue().empty() || core.status != 'I' || core.setting_up;
   server->applied = core.settings.values().server;
-  server->tidy(core.pins != 0);
+  server->tidy(core.pins != 0 || unfinished);
 }
 
 bool ClientSession::shut_down(bool now) {
@@ -235,9 +250,6 @@ SlotId ClientSession::id() const {
 }
 std::string& ClientSession::output() {
   return state_->core.output;
-}
-size_t ClientSession::backlog() const {
-  return state_->input.size();
 }
 bool ClientSession::closing() const {
   return state_->core.closing;

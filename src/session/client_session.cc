@@ -9,6 +9,16 @@
 
 namespace pgrecall::session {
 
+namespace {
+
+/// How much a client may be answered before it has taken any of it.
+constexpr size_t kOutputMax = 1024 * 1024;
+/// PostgreSQL's own bound on an authentication message (PG_MAX_AUTH_TOKEN_LENGTH).
+constexpr size_t kLoginBytesMax = 65535;
+constexpr size_t kBacklogMax = 1024 * 1024;
+
+}  // namespace
+
 ClientSession::ClientSession(WorkerContext& worker, PeerInfo peer)
     : state_(std::make_unique<State>(worker, std::move(peer), *this)) {}
 
@@ -60,6 +70,12 @@ void ClientSession::resume() {
 ClientSession::Handled ClientSession::process_frame(std::string_view input, size_t* consumed) {
   State& state = *state_;
   if (state.copy_left > 0) return process_copy_part(input, consumed);
+  if (state.core.output_full) return Handled::kStop;
+  if (state.core.output.size() >= kOutputMax) {
+    // A pipeline of hits: what is there leaves first.
+    state.core.worker.host.resume_later(*this);
+    return Handled::kStop;
+  }
   if (state.login.awaits_startup()) {
     std::string_view packet;
     const wire::Peek peek = wire::peek_startup(input, &packet);
@@ -77,7 +93,8 @@ ClientSession::Handled ClientSession::process_frame(std::string_view input, size
   const wire::Peek peek = wire::peek_header(input, 0x7ffffff0, &header);
   if (peek == wire::Peek::kNeedMore) return Handled::kStop;
   const bool copy_data = header.type == wire::kCopyData && state.core.server != nullptr;
-  const size_t most = state.core.worker.shared.config.limits.query_bytes;
+  const size_t most =
+      state.login.done() ? state.core.worker.shared.config.limits.query_bytes : kLoginBytesMax;
   if (peek == wire::Peek::kBad) {
     state.core.hang_up();
     return Handled::kStop;
@@ -109,16 +126,31 @@ ClientSession::Handled ClientSession::process_frame(std::string_view input, size
   return progress == Progress::kDone ? Handled::kNext : Handled::kStop;
 }
 
+void ClientSession::set_output_full(bool full) {
+  state_->core.output_full = full;
+}
+
+bool ClientSession::wants_input() const {
+  const std::string& input = state_->input;
+  if (input.size() < kBacklogMax) return true;
+  // One message may be larger than the backlog: then it must be read to its end.
+  wire::FrameHeader header;
+  return wire::peek_header(input, 0x7ffffff0, &header) == wire::Peek::kFrame &&
+         header.total_bytes > input.size();
+}
+
 ClientSession::Handled ClientSession::process_copy_part(std::string_view input, size_t* consumed) {
   State& state = *state_;
   if (input.empty()) return Handled::kStop;
   const size_t count = std::min(state.copy_left, input.size());
   state.copy_left -= count;
+  state.core.mid_message = state.copy_left > 0;
   if (state.core.server != nullptr) {
     state.core.server->output().append(input.substr(0, count));
     state.core.server->flush();
   }
   *consumed = count;
+  if (state.copy_left == 0) state.core.release_if_idle();
   return Handled::kNext;
 }
 

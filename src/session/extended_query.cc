@@ -83,11 +83,17 @@ Progress ExtendedQuery::parse(const wire::Frame& frame) {
   statement->sql = message->sql;
   statement->types = message->parameter_types.bytes();
   statement->entry = core_.worker.memo.text(message->sql);
+  // Parse analysis reads settings (literals of a date become constants): a statement is shared only
+  // where they are the same, and what it returns is remembered only under those it was parsed in.
+  core_.refresh_context();
+  statement->context_id = core_.context->id;
   statement->direct = (core_.pins & sql::kSessionPrepare) != 0 && !statement->name.empty();
-  statement->id = core_.worker.shared.statement_names.id_of(statement->sql, statement->types);
+  statement->id = core_.worker.shared.statement_names.id_of(
+      statement->sql, statement->types + '\0' + std::to_string(core_.context->id));
   Held held;
   held.statement = statement;
   if (!statement->name.empty()) held.clash = core_.prepared->find(statement->name);
+  if (statement->name.empty()) replaced_.push_back(core_.prepared->find({}));
   if (!held.clash) core_.prepared->put(statement);
   hold(frame, std::move(held));
   return Progress::kDone;
@@ -192,6 +198,10 @@ Verdict ExtendedQuery::decide(const ClientPortal& portal, int32_t max_rows, Read
     reads_.set_reason(sql::BypassReason::kOwed);
     return Verdict::kBypass;
   }
+  if (portal.statement->context_id != core_.context->id) {
+    reads_.set_reason(sql::BypassReason::kUnsettledSettings);
+    return Verdict::kBypass;
+  }
   if (max_rows > 0 || portal.answered) {
     reads_.set_reason(sql::BypassReason::kRowLimit);
     return Verdict::kBypass;
@@ -222,7 +232,8 @@ Progress ExtendedQuery::execute(const wire::Frame& frame) {
       miss = verdict == Verdict::kMiss;
     }
   }
-  if (core_.server == nullptr) {
+  if (!on_server_ && !core_.set_up()) {
+    core_.cancelled = false;
     if (!core_.ensure_lease()) return core_.closing ? Progress::kClosed : Progress::kBlocked;
     return execute(frame);  // look again: the lease may have come with other defaults
   }
@@ -342,6 +353,11 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
       return reads_.refuse(sql::BypassReason::kNotASelect);
     case wire::kErrorResponse:
       failed_ = true;
+      unnamed_failed_ =
+          step.note == kParseNote && !parsing_.empty() && parsing_.front()->name.empty();
+      if (step.reply == Reply::kExecute && !executing_.empty() && executing_.front().plans) {
+        transaction_.failed(executing_.front().plans->plans.front(), executing_.front().entry);
+      }
       rewrite_error(step, frame, rewritten);
       return;
     default:
@@ -391,10 +407,13 @@ void ExtendedQuery::on_own_reply(uint32_t note) {
 void ExtendedQuery::on_ready() {
   if (failed_ && core_.server != nullptr) {
     for (uint64_t id : sent_statements_) core_.server->statements.doubt(id);
-    core_.server->statements.unnamed = 0;
+    core_.server->statements.unnamed = upstream::ServerStatements::kUnknown;
     // A Close that the server skipped has closed nothing.
     for (auto& statement : closed_) core_.prepared->put(std::move(statement));
   }
+  if (failed_) restore_unnamed();
+  replaced_.clear();
+  unnamed_failed_ = false;
   closed_.clear();
   sent_statements_.clear();
   parsing_.clear();
@@ -404,6 +423,17 @@ void ExtendedQuery::on_ready() {
   core_.prepared->drop_unconfirmed();
   if (std::exchange(discard_, false)) core_.prepared->clear();
   if (core_.status == 'I') core_.prepared->clear_portals();
+}
+
+/// A Parse that the server skipped has not replaced the unnamed statement; one that it refused has.
+void ExtendedQuery::restore_unnamed() {
+  if (unnamed_failed_ || replaced_.empty()) return;
+  std::shared_ptr<ClientStatement> unnamed = core_.prepared->find({});
+  while (unnamed && !unnamed->confirmed && !replaced_.empty()) {
+    unnamed = std::move(replaced_.back());
+    replaced_.pop_back();
+  }
+  if (unnamed) core_.prepared->put(std::move(unnamed));
 }
 
 void ExtendedQuery::on_lost() {

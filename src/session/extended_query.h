@@ -81,6 +81,7 @@ class ExtendedQuery {
   void ensure_statement(const ClientStatement& statement);
   void make_room(uint64_t id);
   void hide_unnamed();
+  void restore_unnamed();
   void hide_unnamed_portal(std::string_view message);
   void ensure_portal(ClientPortal& portal);
   void own_reply(std::string bytes, uint32_t note);
@@ -100,7 +101,9 @@ class ExtendedQuery {
     bool recorded = false;
   };
   std::deque<Executing> executing_;
-  std::deque<std::shared_ptr<ClientStatement>> closed_;  ///< Closes not yet confirmed
+  std::deque<std::shared_ptr<ClientStatement>> closed_;     ///< Closes not yet confirmed
+  std::vector<std::shared_ptr<ClientStatement>> replaced_;  ///< by a Parse of the unnamed one
+  bool unnamed_failed_ = false;                             ///< the Parse that failed was unnamed
   std::vector<uint64_t> sent_statements_;  ///< parsed or closed under names of ours in this unit
   std::string key_;
   bool clock_started_ = false;

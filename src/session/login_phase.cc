@@ -222,7 +222,7 @@ void LoginPhase::on_frame(const wire::Frame& frame) {
 
 void LoginPhase::on_server_ready() {
   upstream::ServerConnection& server = *core_.server;
-  core_.pool->set_baseline(server.baseline());
+  server.pool_generation = core_.pool->set_baseline(server.baseline());
   core_.pool->set_unchallenged(server.unchallenged());
   if (core_.worker.shared.config.auth.mode == config::AuthMode::kTrust) {
     wire::append_authentication_ok(core_.output);

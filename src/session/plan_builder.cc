@@ -40,6 +40,34 @@ Verb verb_of(StatementKind kind) {
   }
 }
 
+/// The database that a statement needs for itself: of DROP DATABASE, ALTER DATABASE ... RENAME,
+/// CREATE DATABASE ... TEMPLATE. Empty for all others. `shape` is canonical: one blank, folded.
+std::string named_database(std::string_view shape) {
+  std::vector<std::string> words;
+  for (size_t i = 0; i < shape.size();) {
+    std::string word;
+    if (shape[i] == '"') {
+      for (++i; i < shape.size() && shape[i] != '"'; ++i) word += shape[i];
+      ++i;
+    } else {
+      while (i < shape.size() &&
+             std::string_view(" =(),;").find(shape[i]) == std::string_view::npos) {
+        word += shape[i++];
+      }
+      if (word.empty()) ++i;
+    }
+    if (!word.empty()) words.push_back(std::move(word));
+  }
+  if (words.size() < 3 || words[1] != "database") return {};
+  if (words[0] == "drop") return words[2] == "if" && words.size() > 4 ? words[4] : words[2];
+  const auto after = [&](std::string_view word) {
+    const auto at = std::find(words.begin(), words.end(), word);
+    return at == words.end() || at + 1 == words.end() ? std::string() : *(at + 1);
+  };
+  if (words[0] == "alter") return after("rename").empty() ? std::string() : words[2];
+  return words[0] == "create" ? after("template") : std::string();
+}
+
 bool counts_as_read(const sql::StatementAnalysis& analysis) {
   return analysis.kind == StatementKind::kSelect && analysis.effect == Effect::kNone &&
          analysis.settings.empty();
@@ -61,6 +89,8 @@ Plan PlanBuilder::build(sql::StatementAnalysis analysis, const sql::Canonical& c
   }
   if (plan.reason == BypassReason::kNoBypass) add_slots(plan);
   add_fingerprint(plan, canonical);
+  if (plan.analysis.effect == Effect::kCluster)
+    plan.drops_database = named_database(canonical.shape);
   return plan;
 }
 

@@ -18,6 +18,7 @@ struct ClientStatement {
   std::string sql;
   std::string types;  ///< parameter type oids as sent
   uint64_t id = 0;
+  uint64_t context_id = 0;  ///< the context it was parsed in
   std::shared_ptr<TextEntry> entry;
   bool confirmed = false;  ///< the server (or a hit) has accepted the Parse
   /// On the (pinned) server it goes by the client's own name, where SQL commands find it.

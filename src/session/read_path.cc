@@ -36,14 +36,18 @@ BypassReason ReadPath::reason_now(const ReadRequest& request) const {
 
 bool ReadPath::usable(const cache::CachedResult& result, const ReadRequest& request) const {
   if (request.needs_description && result.row_description_bytes == 0) return false;
-  if (core_.worker.clock.now() >= result.expires_at) return false;
+  const TimePoint now = core_.worker.clock.now();
+  if (now >= result.expires_at) return false;
+  const int64_t hint_ms = request.entry->canonical.hints.ttl_ms;
+  if (hint_ms >= 0 && now - result.stamped_at >= std::chrono::milliseconds(hint_ms)) return false;
   return invalidation::EpochTable::holds(result.stamp);
 }
 
 Verdict ReadPath::decide(const ReadRequest& request) {
   reason_ = reason_now(request);
+  const bool ended = std::exchange(flight_ended_, false) && wait_key_ == request.key.bytes;
   if (reason_ != BypassReason::kNoBypass) return Verdict::kBypass;
-  if (std::exchange(flight_ended_, false)) {
+  if (ended) {
     wait_flight_ = 0;
     result_ = std::move(flight_result_);
     kind_ = stats::HitKind::kJoin;
@@ -81,6 +85,7 @@ Verdict ReadPath::decide(const ReadRequest& request) {
   const cache::Join join = core_.worker.shared.flights.join(request.key, stamp_, me, holds);
   if (join.kind == cache::JoinKind::kWait) {
     wait_flight_ = join.flight;
+    wait_key_ = request.key.bytes;
     return Verdict::kWait;
   }
   lead_flight_ = join.kind == cache::JoinKind::kLead ? join.flight : 0;

@@ -110,6 +110,7 @@ class ReadPath {
   cache::FlightId lead_flight_ = 0;
   std::string lead_key_;  ///< the flight's: another key must not use it
   cache::FlightId wait_flight_ = 0;
+  std::string wait_key_;  ///< the awaited flight's
   uint64_t query_number_ = 0;
   bool flight_ended_ = false;
   cache::CachedResultPtr flight_result_;

@@ -199,7 +199,7 @@ std::shared_ptr<const SessionContext> ContextTable::intern(const upstream::Basel
     append_part(text, setting.value.empty() ? setting.statement : setting.value);
   }
   // Rules may ask for it, so an analysis is shared only between clients of one name.
-  append_part(text, context->application_name);
+  append_part(text, by_application_name_ ? context->application_name : std::string());
 
   std::lock_guard lock(mutex_);
   if (auto found = contexts_.find(text); found != contexts_.end()) {

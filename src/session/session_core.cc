@@ -28,15 +28,29 @@ void SessionCore::hang_up() {
 }
 
 bool SessionCore::ensure_lease() {
-  if (server != nullptr) return true;
-  if (waiting) return false;
-  upstream::ServerConnection* leased = worker.host.acquire(session, false);
-  if (leased == nullptr) {
-    waiting = !closing;
-    return false;
+  if (waiting || setting_up) return false;
+  if (server == nullptr) {
+    upstream::ServerConnection* leased = worker.host.acquire(session, false);
+    if (leased == nullptr) {
+      waiting = !closing;
+      return false;
+    }
+    adopt(*leased);
   }
-  adopt(*leased);
-  return true;
+  if (settings.synchronised()) return true;
+  // Nothing of the client's runs before its settings are confirmed: under the wrong role or path it
+  // could write in the wrong place.
+  const std::string sql =
+      upstream::settings_difference(settings.values().server, settings.values().client);
+  setting_up = true;
+  server->query_silently(sql, upstream::kSettingsNote);
+  return false;
+}
+
+void SessionCore::settings_confirmed() {
+  setting_up = false;
+  settings.applied_to_server();
+  server->applied = settings.values().server;
 }
 
 void SessionCore::adopt(upstream::ServerConnection& leased) {
@@ -52,7 +66,7 @@ void SessionCore::adopt(upstream::ServerConnection& leased) {
   refresh_context();
   // Statements prepared under an older catalog may have another result type by now.
   const uint64_t version = database->current_version();
-  if (version != 0 && leased.statements_version != version) {
+  if (version == 0 || leased.statements_version != version) {
     if (leased.statements.size() > 0) leased.query_silently("DEALLOCATE ALL");
     leased.statements.clear();
     leased.statements_version = version;
@@ -61,19 +75,12 @@ void SessionCore::adopt(upstream::ServerConnection& leased) {
 
 void SessionCore::prepare_server() {
   PGR_ASSERT(server != nullptr);
-  if (!settings.synchronised()) {
-    const std::string sql =
-        upstream::settings_difference(settings.values().server, settings.values().client);
-    server->query_silently(sql, upstream::kSettingsNote);
-    settings.applied_to_server();
-    server->applied = settings.values().server;
-  }
   if (!lazy.empty()) {
     std::string sql;
     for (const std::string& statement : lazy) sql += sql.empty() ? statement : "; " + statement;
     lazy.clear();
     status = 'T';
-    server->query_silently(sql, upstream::kSettingsNote);
+    server->query_silently(sql);
   }
   show_parameter_changes();
 }
@@ -107,6 +114,7 @@ void SessionCore::show_restored_parameters() {
 
 void SessionCore::release_if_idle() {
   if (server == nullptr || owed() || status != 'I' || pins != 0) return;
+  if (mid_message || setting_up) return;
   if (worker.shared.config.pool.mode == config::PoolMode::kSession) return;
   upstream::ServerConnection* leased = std::exchange(server, nullptr);
   leased->applied = settings.values().server;
@@ -115,6 +123,7 @@ void SessionCore::release_if_idle() {
 
 void SessionCore::forget_server() {
   server = nullptr;
+  setting_up = false;
   pins = 0;
   hold_cursors.clear();
   unproved.clear();
@@ -126,16 +135,25 @@ void SessionCore::refresh_context() {
                                           settings.values().local);
 }
 
-void SessionCore::note_unproved(std::shared_ptr<TextEntry> entry) {
+void SessionCore::note_unproved(const sql::StatementAnalysis& analysis,
+                                std::shared_ptr<TextEntry> entry) {
   constexpr size_t kUnprovedMax = 64;
   if ((pins & sql::kSessionUnknown) != 0) return;
-  if (!entry || unproved.size() >= kUnprovedMax) {
+  // Only what the catalog did not know yet can become known; what it knew to be opaque stays so.
+  const bool may_become_known = analysis.reason == sql::BypassReason::kUnknownRelation ||
+                                analysis.reason == sql::BypassReason::kUnknownFunction ||
+                                analysis.reason == sql::BypassReason::kUnknownType ||
+                                database->current_version() == 0;
+  const bool same_context = unproved.empty() || unproved_context == context->id;
+  if (!entry || unproved.size() >= kUnprovedMax || !may_become_known || !same_context) {
     pins |= sql::kSessionUnknown;
     unproved.clear();
+    pins &= ~kUnproved;
     return;
   }
   pins |= kUnproved;
   unproved_version = database->current_version();
+  unproved_context = context->id;
   if (std::find(unproved.begin(), unproved.end(), entry) == unproved.end()) {
     unproved.push_back(std::move(entry));
   }
@@ -145,6 +163,10 @@ void SessionCore::prove_again() {
   if ((pins & kUnproved) == 0 || status != 'I' || owed()) return;
   const uint64_t version = database->current_version();
   if (version == 0 || version == unproved_version) return;
+  if (context->id != unproved_context) {
+    pins |= sql::kSessionUnknown;
+    unproved.clear();
+  }
   for (const auto& entry : std::exchange(unproved, {})) {
     for (const Plan& plan : worker.memo.plans(*entry, *context, *database, user)->plans) {
       if ((plan.analysis.session_effects & sql::kSessionUnknown) != 0) {

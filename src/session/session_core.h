@@ -47,12 +47,15 @@ struct SessionCore {
   upstream::ServerConnection* server = nullptr;
   upstream::ServerConnection* opening = nullptr;  ///< for us, not logged in yet
   bool waiting = false;                           ///< for a lease
-  uint32_t pins = 0;                              ///< SessionEffect bits that keep the lease
+  bool setting_up = false;   ///< the settings have been sent to the server and not confirmed
+  bool mid_message = false;  ///< a part of a CopyData message has been sent: the rest must follow
+  uint32_t pins = 0;         ///< SessionEffect bits that keep the lease
   std::set<std::string> hold_cursors;
   /// Statements under `kUnproved`: what they do to the session was not known from the catalog of
   /// their time. A newer catalog may show that it is nothing.
   std::vector<std::shared_ptr<TextEntry>> unproved;
   uint64_t unproved_version = 0;
+  uint64_t unproved_context = 0;
 
   // Settings and what follows from them.
   SettingsState settings;
@@ -69,6 +72,8 @@ struct SessionCore {
 
   PreparedStatements* prepared = nullptr;  ///< owned by the ClientSession
   bool closing = false;
+  bool cancelled = false;    ///< a CancelRequest came while the client waited for another's answer
+  bool output_full = false;  ///< the client does not take what is there: handle nothing more
 
   TrackedWrites* writes() {
     return server == nullptr ? nullptr : static_cast<TrackedWrites*>(server->observer.get());
@@ -88,8 +93,11 @@ struct SessionCore {
   /// Ends the connection without a word, as PostgreSQL does where the stream makes no sense.
   void hang_up();
 
-  /// True if a server connection is there and set up as this client expects; else it is waited for.
+  /// A server connection is there, with this client's settings confirmed.
+  bool set_up() const { return server != nullptr && !setting_up && settings.synchronised(); }
+  /// Makes `set_up` true, or false for now: then the session goes on when it is.
   bool ensure_lease();
+  void settings_confirmed();
   /// Takes a connection over: its baseline, parameters and settings.
   void adopt(upstream::ServerConnection& leased);
   /// Sends what has to precede the client's next statement: settings, a pending BEGIN.
@@ -105,7 +113,7 @@ struct SessionCore {
   void show_restored_parameters();
   bool opens_lazily() const;
   /// A statement whose effects on the session are not known has completed.
-  void note_unproved(std::shared_ptr<TextEntry> entry);
+  void note_unproved(const sql::StatementAnalysis& analysis, std::shared_ptr<TextEntry> entry);
   /// Looks at the unproved statements again if there is a newer catalog.
   void prove_again();
 };

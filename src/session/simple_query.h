@@ -26,6 +26,7 @@ class SimpleQuery {
   void on_reply(const wire::Frame& frame);
   /// Its ReadyForQuery.
   void on_ready();
+  bool recording() const { return recording_; }
 
  private:
   Progress forward(const wire::Frame& frame, const std::shared_ptr<TextEntry>& entry,
@@ -42,6 +43,7 @@ class SimpleQuery {
   std::shared_ptr<const PlanSet> plans_;
   size_t next_statement_ = 0;
   bool clock_started_ = false;
+  bool recording_ = false;  ///< the answer of the Query in flight is a fill
 };
 
 }  // namespace pgrecall::session

@@ -62,6 +62,13 @@ std::shared_ptr<ShapeEntry> StatementMemo::shape_of(const TextEntry& entry) {
   for (const auto& analysis : sql::resolve(*shape->parsed, nullptr, {})) {
     shape->literal_sensitive = shape->literal_sensitive || analysis.literal_sensitive;
   }
+  // A shape has one id in the whole process, so that all workers share its answers. A sensitive one
+  // stands for one text alone.
+  if (entry.canonical.ok && !shape->literal_sensitive) {
+    shape->id = shared_.statement_names.id_of(entry.canonical.shape, "shape");
+  } else {
+    shape->id |= uint64_t{1} << 63;
+  }
   if (entry.canonical.ok) {
     shapes_.insert(entry.canonical.shape, shape,
                    entry.canonical.shape.size() * 2 + 1024 + sql::memory_bytes(*shape->parsed));

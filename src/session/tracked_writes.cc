@@ -23,6 +23,7 @@ bool is_raw_parser_error(std::string_view payload) {
   bool syntax = false;
   bool scanner = false;
   for (const wire::ErrorField& field : error->fields) {
+    if (field.code == 'W' || field.code == 'q') return false;  // inside a function's text
     syntax = syntax || (field.code == 'C' && field.value == "42601");
     scanner = scanner || (field.code == 'R' && field.value == "scanner_yyerror");
   }
@@ -37,11 +38,13 @@ bool is_constraint_error(std::string_view sqlstate) {
 
 TrackedWrites::TrackedWrites(upstream::ServerConnection& server, DatabaseDirectory& databases,
                              invalidation::EpochTable& epochs,
-                             invalidation::PreparedTransactions& prepared)
+                             invalidation::PreparedTransactions& prepared,
+                             upstream::PoolDirectory& pools)
     : server_(server),
       database_(databases.database(server.database())),
       databases_(databases),
       epochs_(epochs),
+      pools_(pools),
       tracker_(epochs, prepared) {}
 
 TrackedWrites::~TrackedWrites() {
@@ -99,6 +102,10 @@ void TrackedWrites::on_message(const upstream::Step& step, const wire::Frame& fr
       return;
     case wire::kErrorResponse:
       return on_error(step, frame.payload);
+    case wire::kCopyInResponse:
+      // A Sync behind this Execute and before the end of the data is read by the COPY.
+      if (step.reply == Reply::kExecute && !server_.queue().owes_ready()) tracker_.ignore_sync();
+      return;
     case wire::kReadyForQuery:
       return on_ready(server_.status());
     default:
@@ -126,7 +133,10 @@ void TrackedWrites::on_ready(char status) {
   if (cluster_wide_ && status == 'I') {
     cluster_wide_ = false;
     for (DatabaseState* database : databases_.all()) database->suspect();
+    // ALTER ROLE SET and kin change what a new connection looks like.
+    for (upstream::Pool* pool : pools_.all()) pool->retire_if_replaceable();
   }
+  if (tracker_.idle()) return;  // a ReadyForQuery that nobody asked for settles nothing
   const invalidation::Settled settled = tracker_.on_ready_for_query(status);
   if (settled.catalog_fence != 0) database_.changed(settled.catalog_fence);
 }
@@ -134,7 +144,10 @@ void TrackedWrites::on_ready(char status) {
 void TrackedWrites::on_lost() {
   if (tracker_.idle() && !tracker_.transaction_wrote()) return;
   std::vector<invalidation::FenceToken> fences = tracker_.on_lost();
-  if (suspects_catalog_ || cluster_wide_) database_.suspect();
+  if (suspects_catalog_) database_.suspect();
+  if (cluster_wide_) {
+    for (DatabaseState* database : databases_.all()) database->suspect();
+  }
   if (fences.empty()) return;
   database_.port().settle_when_gone(database_, server_.process_id(), server_.backend_start(),
                                     std::move(fences));

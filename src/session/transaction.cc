@@ -158,7 +158,7 @@ void Transaction::apply_session_effects(const sql::StatementAnalysis& analysis,
                                 sql::kSessionAdvisoryLock | sql::kSessionPrepare |
                                 sql::kSessionHoldCursor;
   core_.pins |= effects & kPinning;
-  if ((effects & sql::kSessionUnknown) != 0) core_.note_unproved(entry);
+  if ((effects & sql::kSessionUnknown) != 0) core_.note_unproved(analysis, entry);
   if ((effects & sql::kSessionHoldCursor) != 0) core_.hold_cursors.insert(analysis.name);
   if ((effects & sql::kSessionUnlistenAll) != 0) core_.pins &= ~uint32_t{sql::kSessionListen};
   if ((effects & sql::kSessionDiscardTemp) != 0) core_.pins &= ~uint32_t{sql::kSessionTemporary};
@@ -180,6 +180,13 @@ void Transaction::apply_session_effects(const sql::StatementAnalysis& analysis,
     if (core_.server != nullptr) core_.server->statements.clear();
     core_.pins &= ~uint32_t{sql::kSessionPrepare};
   }
+}
+
+void Transaction::failed(const Plan& plan, const std::shared_ptr<TextEntry>& entry) {
+  // What outlives the rollback of a statement: session locks, and whatever opaque code did.
+  const uint32_t effects = plan.analysis.session_effects;
+  core_.pins |= effects & sql::kSessionAdvisoryLock;
+  if ((effects & sql::kSessionUnknown) != 0) core_.note_unproved(plan.analysis, entry);
 }
 
 void Transaction::ready(char status, bool error) {

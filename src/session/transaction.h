@@ -22,6 +22,8 @@ class Transaction {
   void begin_unit();
   /// CommandComplete of one statement.
   void completed(const Plan& plan, const std::shared_ptr<TextEntry>& entry, std::string_view tag);
+  /// ErrorResponse of one statement.
+  void failed(const Plan& plan, const std::shared_ptr<TextEntry>& entry);
   /// ReadyForQuery ended a unit; `error`: an ErrorResponse was in it.
   void ready(char status, bool error);
 

@@ -22,6 +22,20 @@ Grant Pool::acquire(const Waiter& waiter, bool may_connect) {
       return server.worker == waiter.worker;
     });
     auto at = found == idle_.rend() ? std::prev(idle_.end()) : std::prev(found.base());
+    // One of an older generation shows defaults that are not those of today: it is used only where
+    // nothing else can be had.
+    if (at->generation != generation_) {
+      auto current = std::find_if(idle_.begin(), idle_.end(), [&](const ServerRef& server) {
+        return server.generation == generation_;
+      });
+      if (current != idle_.end())
+        at = current;
+      else if (may_connect_) {
+        const Grant replace{Grant::Kind::kReplace, *at};
+        idle_.erase(at);
+        return replace;
+      }
+    }
     const Grant grant{Grant::Kind::kUse, *at};
     idle_.erase(at);
     return grant;
@@ -79,6 +93,11 @@ Grant Pool::next_in_line(Waiter* next) {
   return {Grant::Kind::kWait, {}};
 }
 
+void Pool::reserve() {
+  std::lock_guard lock(mutex_);
+  ++connections_;
+}
+
 bool Pool::leave(const Waiter& waiter) {
   std::lock_guard lock(mutex_);
   return std::erase_if(waiters_, [&](const Waiter& other) {
@@ -108,11 +127,12 @@ std::vector<Waiter> Pool::take_waiters() {
   return taken;
 }
 
-void Pool::set_baseline(std::shared_ptr<const Baseline> baseline) {
+uint64_t Pool::set_baseline(std::shared_ptr<const Baseline> baseline) {
   std::lock_guard lock(mutex_);
   // A new look means that defaults changed behind us: what still has the old one retires.
   if (baseline_ && baseline_->hash != baseline->hash) ++generation_;
   if (!baseline_ || baseline_->hash != baseline->hash) baseline_ = std::move(baseline);
+  return generation_;
 }
 
 std::shared_ptr<const Baseline> Pool::baseline() const {
@@ -146,9 +166,9 @@ uint64_t Pool::generation() const {
   return generation_;
 }
 
-void Pool::retire_all() {
+void Pool::retire_if_replaceable() {
   std::lock_guard lock(mutex_);
-  ++generation_;
+  if (may_connect_ || unchallenged_) ++generation_;
 }
 
 PoolNumbers Pool::numbers() const {

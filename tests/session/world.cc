@@ -384,7 +384,8 @@ void World::open(upstream::Pool& pool, SlotId session) {
   upstream::ServerConnection& connection = *server.connection;
   connection.pool = &pool;
   connection.pool_generation = pool.generation();
-  connection.observer = std::make_unique<TrackedWrites>(connection, databases_, epochs, prepared_);
+  connection.observer =
+      std::make_unique<TrackedWrites>(connection, databases_, epochs, prepared_, pools_);
   const SlotId id = servers_.insert(std::move(owned));
   connection.id = id;
   if (refuse_connections || !wants(session)) {

@@ -90,6 +90,7 @@ class World final : public SessionHost,
   bool publish_catalogs = true;
   bool settle_gone = true;
   std::vector<invalidation::FenceToken> unsettled;
+  std::vector<std::string> released;  ///< databases that the control plane was asked to leave
   std::map<sql::Oid, int64_t> estimates;
 
   invalidation::DependencyId table_id(std::string_view name);
@@ -123,6 +124,7 @@ class World final : public SessionHost,
 
   // CatalogPort
   void reread(DatabaseState& database, invalidation::FenceToken fence, bool certain) override;
+  void release(std::string_view name) override { released.emplace_back(name); }
   void settle_when_gone(DatabaseState& database, uint32_t process_id, std::string backend_start,
                         std::vector<invalidation::FenceToken> fences) override;
 
@@ -156,7 +158,7 @@ class World final : public SessionHost,
   cache::SingleFlight flights_{cache::SingleFlight::Limits{}};
   DatabaseDirectory databases_{epochs, *this};
   upstream::PoolDirectory pools_;
-  ContextTable contexts_;
+  ContextTable contexts_{false};
   stats::Stats stats_;
   Shared shared_;
   WorkerContext context_;

@@ -90,6 +90,9 @@ class WriteTracker {
   /// Before a FunctionCall leaves (normally opaque). Ends a unit.
   void before_function_call(const StatementWrites& statement);
 
+  /// The server has read the last Sync as part of a COPY: it ends nothing.
+  void ignore_sync();
+
   void on_command_complete(std::string_view tag);
   void on_error(ErrorScope scope);
   /// Settles the oldest unit. When it returns, no later read can hit a state older than what this

@@ -40,8 +40,10 @@ class ClientSession final : public upstream::ServerUser {
   void on_client_end();
   /// Something this session waited for may have happened: goes on with the input it has.
   void resume();
-  /// Input that could not be handled yet; the worker stops reading when it grows.
-  size_t backlog() const;
+  /// False while enough input waits that could not be handled yet: the worker stops reading.
+  bool wants_input() const;
+  /// The client does not take its output: nothing more is handled until it does.
+  void set_output_full(bool full);
 
   /// A connection for this session. One that is still logging in is its lease once it is ready.
   void on_lease(upstream::ServerConnection& server);

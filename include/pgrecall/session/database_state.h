@@ -24,6 +24,8 @@ class CatalogPort {
   /// The catalog may have changed. Calls `DatabaseState::publish` when it is known again and
   /// settles `fence` (if not 0) after that. `certain`: it did change, re-read without asking.
   virtual void reread(DatabaseState& database, invalidation::FenceToken fence, bool certain) = 0;
+  /// Gives up the connection to a database that is about to be dropped, renamed or copied.
+  virtual void release(std::string_view database) = 0;
   /// Settles the fences once the backend is known to be gone from the primary.
   virtual void settle_when_gone(DatabaseState& database, uint32_t process_id,
                                 std::string backend_start,

@@ -34,6 +34,9 @@ struct SessionContext {
 /// Process-wide; any thread. Contexts that nobody holds are forgotten.
 class ContextTable {
  public:
+  /// `by_application_name`: a rule asks for it, so it tells contexts apart.
+  explicit ContextTable(bool by_application_name) : by_application_name_(by_application_name) {}
+
   /// `local` overlays `settings` (SET LOCAL).
   std::shared_ptr<const SessionContext> intern(const upstream::Baseline& baseline,
                                                std::string_view database, std::string_view user,
@@ -41,6 +44,7 @@ class ContextTable {
                                                const upstream::SettingMap& local);
 
  private:
+  const bool by_application_name_;
   std::mutex mutex_;
   uint64_t next_id_ = 1;
   size_t sweep_at_ = 1024;

@@ -9,6 +9,7 @@
 #include "pgrecall/invalidation/write_tracker.h"
 #include "pgrecall/session/database_state.h"
 #include "pgrecall/session/statement_memo.h"
+#include "pgrecall/upstream/pool.h"
 #include "pgrecall/upstream/server_connection.h"
 
 namespace pgrecall::session {
@@ -19,7 +20,8 @@ namespace pgrecall::session {
 class TrackedWrites final : public upstream::ServerObserver {
  public:
   TrackedWrites(upstream::ServerConnection& server, DatabaseDirectory& databases,
-                invalidation::EpochTable& epochs, invalidation::PreparedTransactions& prepared);
+                invalidation::EpochTable& epochs, invalidation::PreparedTransactions& prepared,
+                upstream::PoolDirectory& pools);
   ~TrackedWrites() override;
 
   /// `pins`: what the session holds; a temporary table may stand before a known one.
@@ -48,6 +50,7 @@ class TrackedWrites final : public upstream::ServerObserver {
   DatabaseState& database_;
   DatabaseDirectory& databases_;
   invalidation::EpochTable& epochs_;
+  upstream::PoolDirectory& pools_;
   invalidation::WriteTracker tracker_;
   bool suspects_catalog_ = false;  ///< something in flight may change a catalog unseen
   bool cluster_wide_ = false;      ///< something in flight acts on every database

@@ -20,7 +20,10 @@ namespace pgrecall::upstream {
 struct ServerRef {
   uint32_t worker = 0;
   SlotId server;
-  friend bool operator==(const ServerRef&, const ServerRef&) = default;
+  uint64_t generation = 0;  ///< of the pool, when the connection was last known to look as it does
+  friend bool operator==(const ServerRef& a, const ServerRef& b) {
+    return a.worker == b.worker && a.server == b.server;
+  }
 };
 
 /// A client that waits for a server connection. `login` wants a new one, to log in over it.
@@ -70,6 +73,8 @@ class Pool {
   Grant release(ServerRef server, Waiter* next);
   /// A connection is gone (or could not be opened). If somebody waits and may connect, kConnect.
   Grant closed(ServerRef server, Waiter* next);
+  /// Counts a place that was reserved in place of a connection which had ended by itself.
+  void reserve();
   /// The waiter does not wait any more. False if it was not in line (a grant is on its way).
   bool leave(const Waiter& waiter);
   /// Takes all idle connections, oldest first, keeping `keep` of them: they are to be closed.
@@ -79,7 +84,8 @@ class Pool {
   /// Everybody in line, removed: the pool is lost.
   std::vector<Waiter> take_waiters();
 
-  void set_baseline(std::shared_ptr<const Baseline> baseline);
+  /// The look of a connection that has just been opened. Returns the generation it belongs to.
+  uint64_t set_baseline(std::shared_ptr<const Baseline> baseline);
   std::shared_ptr<const Baseline> baseline() const;
   void set_parameters(const ParameterStatuses& parameters);
   ParameterStatuses parameters() const;
@@ -89,7 +95,7 @@ class Pool {
 
   /// Connections born under an older generation retire instead of becoming idle.
   uint64_t generation() const;
-  void retire_all();
+  void retire_if_replaceable();
 
   PoolNumbers numbers() const;
 

@@ -102,7 +102,8 @@ class ServerStatements {
   size_t size() const { return index_.size(); }
   uint64_t oldest() const { return order_.front(); }
 
-  uint64_t unnamed = 0;  ///< what the unnamed statement is, 0: nothing or unknown
+  static constexpr uint64_t kUnknown = UINT64_MAX;
+  uint64_t unnamed = 0;  ///< what the unnamed statement is; 0: nothing
 
   /// A Parse whose fate is not known: it is closed before it is parsed again.
   void doubt(uint64_t id);
@@ -140,6 +141,7 @@ class ServerConnection {
   const std::string& database() const { return database_; }
   const std::string& user_name() const { return user_name_; }
   Phase phase() const { return phase_; }
+  bool ready() const { return phase_ == Phase::kReady || phase_ == Phase::kTidying; }
   void set_host(ServerHost& host) { host_ = &host; }
   ServerUser* user() const { return user_; }
   void set_user(ServerUser* user) { user_ = user; }
