@@ -102,6 +102,12 @@ def test_a_write_that_was_undone_at_once_is_no_stale_answer(site, postgres):
     assert site.counts == (0, 0, 1)
 
 
+def test_snapshot_and_rows_of_a_direct_read_are_of_one_transaction(site):
+    """Were they not, a commit between the two would be taken for a stale answer."""
+    sql = "SELECT xact_start < query_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+    assert site.checker._read_direct(sql, None, None)[1] == [(True,)]
+
+
 def test_rows_in_another_order_are_the_same_answer(site):
     site.rows_instead = "SELECT id FROM checked ORDER BY id DESC"
     site.read("SELECT id FROM checked")

@@ -43,6 +43,11 @@ SIGNED_IN_PAGES = [
     "/admin/publication/tag/?is_section__exact=1",
     "/admin/auth/user/",
 ]
+# What the tests of writes look at: each table behind some page, at a cost that bears repeating.
+TOUCHED = ["/", "/articles/", "/articles/2000/", "/articles/1999/", "/authors/ruben-danso-1/", "/tags/",
+           "/search/?q=library", "/dashboard/2024/12/", "/edition/2024/12/30/"]
+SIGNED_IN_TOUCHED = ["/profile/", "/articles/2000/edit/", "/admin/publication/article/",
+                     "/admin/publication/comment/"]
 
 
 def environment(database, port):
@@ -128,6 +133,13 @@ def assert_same_with_hits(site, proxy, browser, urls):
     assert hits is None or hits > 0, "no hit, so that nothing was shown"
 
 
+def warm(browser, urls):
+    """Opens pages through pgrecall until what they read can be hits."""
+    for _ in range(2):
+        for url in urls:
+            browser.get(url)
+
+
 def test_public_pages_are_the_same_cold_and_warm(site, proxy):
     assert_same_with_hits(site, proxy, Browser(site.application), PAGES)
 
@@ -208,11 +220,13 @@ def sign_out_and_in(editor, author):
 @pytest.mark.parametrize("write", [comment, edit_article, new_article, change_profile, change_in_admin,
                                    delete_in_admin, rename_tag_in_admin, sign_out_and_in])
 def test_pages_are_the_same_after_a_form_was_sent(site, proxy, editor, author, write):
-    assert_same_with_hits(site, proxy, Browser(site.application), PAGES)
-    assert_same_with_hits(site, proxy, editor, SIGNED_IN_PAGES)
+    anonymous = Browser(site.application)
+    warm(anonymous, TOUCHED)
+    warm(editor, SIGNED_IN_TOUCHED)
+    assert hits_of(proxy, lambda: anonymous.get("/articles/2000/")) != 0
     write(editor, author)
-    assert_same_with_hits(site, proxy, Browser(site.application), PAGES)
-    assert_same_with_hits(site, proxy, editor, SIGNED_IN_PAGES)
+    assert_same_with_hits(site, proxy, anonymous, TOUCHED)
+    assert_same_with_hits(site, proxy, editor, SIGNED_IN_TOUCHED)
 
 
 # -- the ORM ----------------------------------------------------------------------------------
@@ -299,9 +313,10 @@ def raw_sql():
                                    raw_sql])
 def test_pages_are_the_same_after_the_orm_wrote(site, proxy, write):
     browser = Browser(site.application)
-    assert_same_with_hits(site, proxy, browser, PAGES)
+    warm(browser, TOUCHED)
+    assert hits_of(proxy, lambda: browser.get("/articles/2000/")) != 0
     write()
-    assert_same_with_hits(site, proxy, browser, PAGES)
+    assert_same_with_hits(site, proxy, browser, TOUCHED)
 
 
 def test_get_or_create_finds_what_somebody_else_made(site, proxy):

@@ -6,6 +6,7 @@ import pathlib
 import random
 import sys
 import time
+import traceback
 from dataclasses import dataclass, field
 
 SITE = pathlib.Path(__file__).resolve().parent.parent / "django_site"
@@ -50,6 +51,17 @@ class Outcome:
     examples: list = field(default_factory=list)
 
 
+class LastError(logging.Handler):
+    """Keeps what the last failing view raised."""
+
+    text = ""
+
+    def emit(self, record):
+        if record.exc_info:
+            trace = traceback.extract_tb(record.exc_info[2])[-1]
+            LastError.text = f": {record.exc_info[1]!r} at {trace.filename}:{trace.lineno}"
+
+
 def set_up_site(task):
     """Configures Django for one address. Once per process."""
     host, port = task.site_address
@@ -64,7 +76,9 @@ def set_up_site(task):
     sys.path.insert(0, str(SITE))
     application = importlib.import_module("pressroom.wsgi").application
     # Failures are counted and shown by the demo, not logged by each client.
-    logging.disable(logging.CRITICAL)
+    logger = logging.getLogger("django.request")
+    logger.propagate = False
+    logger.handlers = [LastError()]
     return application
 
 
@@ -105,7 +119,7 @@ class Client:
 
     def failed(self, page, why):
         self.outcome.failures += 1
-        self._example(f"{page}: {why}")
+        self._example(f"{page}: {why}{LastError.text}")
 
     def stale(self, page, why):
         self.outcome.own_stale += 1

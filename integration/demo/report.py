@@ -1,11 +1,12 @@
 """Figures of two runs side by side, and whether they are good enough."""
+import math
 from dataclasses import dataclass
 
 from .rereader import Verdicts
 
 READ_HIT_RATE_MIN = 0.7
-# Two runs of the same program on a shared machine differ by this much: a page counts as slower only
-# beyond it. Stated in the output.
+# A page counts as slower if its median is above the direct one by more than this, and the 99 %
+# confidence intervals of the two medians do not overlap: two runs on one machine are never equal.
 NOISE_SHARE = 0.10
 NOISE_SECONDS = 0.0005
 # The median of fewer requests says nothing.
@@ -16,6 +17,15 @@ CHECKED_SHARE_MIN = 0.05
 def percentile(values, share):
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def median_interval(values):
+    """99 % confidence interval of the median, from the ranks alone."""
+    ordered = sorted(values)
+    half = 2.576 * math.sqrt(len(ordered)) / 2
+    low = math.floor(len(ordered) / 2 - half)
+    high = math.ceil(len(ordered) / 2 + half)
+    return ordered[max(0, low)], ordered[min(len(ordered) - 1, high)]
 
 
 @dataclass
@@ -55,7 +65,9 @@ class Run:
 
 
 def is_slower(before, after):
-    return after > before * (1 + NOISE_SHARE) + NOISE_SECONDS
+    """Of two lists of latencies."""
+    limit = percentile(before, 0.5) * (1 + NOISE_SHARE) + NOISE_SECONDS
+    return percentile(after, 0.5) > limit and median_interval(after)[0] > median_interval(before)[1]
 
 
 def page_table(direct, proxied):
@@ -71,7 +83,7 @@ def page_table(direct, proxied):
         note = ""
         if min(len(before[page]), len(after[page])) < SAMPLES_MIN:
             note = "  (few)"
-        elif is_slower(figures[0], figures[2]):
+        elif is_slower(before[page], after[page]):
             slower.append(page)
             note = "  SLOWER"
         b50, b99, a50, a99 = (1000 * seconds for seconds in figures)
@@ -88,6 +100,16 @@ def checker_lines(run, found):
         lines.append(f"version test: {found.reads:,} reads against {found.writes:,} acknowledged writes")
     lines += [f"  {text}" for text in (run.examples() + (found.examples if found else []))[:6]]
     return lines
+
+
+def not_hits_line(before, after):
+    """What the reads were that no hit answered."""
+    reasons = {reason: count - before["bypasses"].get(reason, 0)
+               for reason, count in after["bypasses"].items()}
+    listed = ", ".join(f"{count:,} {reason}" for reason, count in
+                       sorted(reasons.items(), key=lambda item: -item[1]) if count)
+    return (f"other reads: {after.misses - before.misses:,} misses, "
+            f"{sum(reasons.values()):,} bypasses" + (f" ({listed})" if listed else ""))
 
 
 def stale_answers(run, found):

@@ -47,7 +47,7 @@ class Rereader:
     the site's; `share` of the SELECTs is re-read. `seconds_spent` is what that cost so far."""
 
     def __init__(self, direct, share, seed):
-        direct.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        direct.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
         self.direct = direct
         self.share = share
         self.generator = random.Random(seed)
@@ -82,7 +82,7 @@ class Rereader:
         if rows:
             cursor.scroll(0, mode="absolute")
         after = self._read_direct(sql, params, cursor.tzinfo_factory)
-        self._judge(sql, before, rows, after)
+        self._judge(sql, params, before, rows, after)
         self.seconds_spent += time.perf_counter() - started
         return result
 
@@ -104,13 +104,15 @@ class Rereader:
         self.direct.rollback()
         return snapshot, rows
 
-    def _judge(self, sql, before, rows, after):
+    def _judge(self, sql, params, before, rows, after):
         if _comparable(rows) == _comparable(after[1]):
             self.verdicts.fresh += 1
         elif before[0] == after[0]:
             self.verdicts.stale += 1
             if len(self.verdicts.examples) < EXAMPLES_MAX:
-                self.verdicts.examples.append(f"stale answer to {sql[:300]}")
+                self.verdicts.examples.append(
+                    f"stale at {time.strftime('%H:%M:%S')}: {str(rows)[:120]}, not {str(after[1])[:120]} "
+                    f"(snapshot {after[0]}), for {sql[:60]} ... {sql[-160:]} with {params}")
         else:
             self.verdicts.undecided += 1
 

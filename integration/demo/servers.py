@@ -69,6 +69,7 @@ class Servers:
         arguments = [part for fault in faults for part in ("--fault", fault)]
         self.proxy = Pgrecall(self.postgres.port, arguments=arguments, program=copy)
         self._stack.callback(self.proxy.remove)
+        self.proxy.wait_catalog(DATABASE)
 
     def load_site(self, small):
         """Migrates and seeds past pgrecall; its output is shown as it comes."""
@@ -86,10 +87,9 @@ class Servers:
         port = free_port()
         folder = new_folder("site")
         self._stack.callback(remove_folder, folder)
-        environment = {**self.site_environment(self.proxy.port), "SITE_DEBUG": "1",
-                       "PYTHONDONTWRITEBYTECODE": "1"}
-        child = Child([sys.executable, SITE / "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"],
-                      folder / "log", env=environment, cwd="/")
+        child = Child([sys.executable, SITE / "manage.py", "runserver", "--noreload", "--insecure",
+                       f"127.0.0.1:{port}"], folder / "log",
+                      env=self.site_environment(self.proxy.port), cwd="/")
         self._stack.callback(child.end, signal.SIGTERM)
         wait_until_listening(port, child, "the site")
         return f"http://127.0.0.1:{port}/"

@@ -1,5 +1,5 @@
 """What every page of the site shows beside its own content."""
-from .models import Article, Comment, Tag
+from .models import Article, Author, Comment, Tag
 
 
 def sidebar(request):
@@ -11,6 +11,7 @@ def sidebar(request):
         "featured_articles": published.filter(is_featured=True)
         .select_related("author")
         .defer("body")[:5],
+        "newest_authors": Author.objects.order_by("-joined_on", "-id")[:5],
         "recent_comments": Comment.objects.select_related("user", "article").defer(
             "article__body", "article__summary"
         )[:6],

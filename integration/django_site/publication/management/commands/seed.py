@@ -127,9 +127,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("--small", action="store_true", help="a hundredth of the size, for tests")
+        parser.add_argument("--if-empty", action="store_true", help="do nothing if there are articles")
 
-    def handle(self, *args, small=False, **options):
+    def handle(self, *args, small=False, if_empty=False, **options):
         if Article.objects.exists():
+            if if_empty:
+                return
             raise CommandError("there are articles already: seed wants an empty database")
         size = SIZES["small" if small else "full"]
         started = time.monotonic()
