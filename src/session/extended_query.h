@@ -77,8 +77,8 @@ class ExtendedQuery {
   void send_malformed(const Held& held);
   void send_parse(Held& held);
   void send_bind(Held& held);
-  void send_named(const Held& held, bool fill);
-  void ensure_statement(const ClientStatement& statement);
+  void send_named(Held& held, bool fill);
+  void ensure_statement(ClientStatement& statement);
   void make_room(uint64_t id);
   void hide_unnamed();
   void restore_unnamed();

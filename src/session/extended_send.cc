@@ -75,7 +75,8 @@ void ExtendedQuery::send_parse(Held& held) {
   parsing_.push_back(held.statement);
   if (held.clash) {
     // Let the server refuse it: under the name of the statement that is there.
-    ensure_statement(*held.clash);
+    // In a failed transaction nothing can be put there, and the server says so of this one too.
+    if (core_.status != 'E') ensure_statement(*held.clash);
     const auto message = wire::Parse::decode(std::string_view(held.bytes).substr(5));
     wire::Parse renamed = *message;
     const std::string name = held.clash->server_name();
@@ -138,7 +139,7 @@ void ExtendedQuery::expose(const Plan& plan, bool in_unit) {
   server.expect(Reply::kSync, Route::kSkip);
 }
 
-void ExtendedQuery::ensure_statement(const ClientStatement& statement) {
+void ExtendedQuery::ensure_statement(ClientStatement& statement) {
   upstream::ServerConnection& server = *core_.server;
   if (statement.direct) return;
   if (statement.name.empty()) {
@@ -147,6 +148,10 @@ void ExtendedQuery::ensure_statement(const ClientStatement& statement) {
   } else if (server.statements.contains(statement.id)) {
     return server.statements.touch(statement.id);
   } else {
+    // Parsed again under other settings than those of its Parse: not for anybody else.
+    if (statement.context_id != core_.context->id) {
+      statement.id = core_.worker.shared.statement_names.fresh();
+    }
     make_room(statement.id);
     server.statements.insert(statement.id);
     sent_statements_.push_back(statement.id);
@@ -225,7 +230,7 @@ void ExtendedQuery::ensure_portal(ClientPortal& portal) {
   server.expect(Reply::kExecute, Route::kSkip);
 }
 
-void ExtendedQuery::send_named(const Held& held, bool fill) {
+void ExtendedQuery::send_named(Held& held, bool fill) {
   upstream::ServerConnection& server = *core_.server;
   if (held.type == wire::kClose) {
     if (held.kind == wire::kStatement && held.statement && !held.statement->direct) {
@@ -279,7 +284,7 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
     hide_unnamed_portal(frame.bytes);
   Plan unknown;
   if (!plans) {
-    unknown.writes.ids = {core_.database->database_dependency()};
+    unknown.writes.ids = core_.database->opaque_dependencies();
     unknown.writes.effect = sql::Effect::kOpaque;
     unknown.suspects_catalog = true;
     core_.pins |= sql::kSessionUnknown;

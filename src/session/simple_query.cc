@@ -27,8 +27,9 @@ Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
   }
   if (!std::exchange(clock_started_, true)) reads_.start_clock();
   // A Query ends the unnamed statement and the unnamed portal (protocol, "Extended Query").
-  const bool skipped = core_.server != nullptr && core_.server->queue().skipping_to_sync();
-  if (!skipped) core_.prepared->drop_unnamed();
+  // Inside a unit the server may skip it.
+  drops_unnamed_ = in_unit;
+  if (!in_unit) core_.prepared->drop_unnamed();
   // A malformed message is for the server to refuse; until then it may be anything.
   const std::string_view sql = query ? query->sql : kUnreadable;
   std::shared_ptr<TextEntry> entry = core_.worker.memo.text(sql);
@@ -133,6 +134,7 @@ Progress SimpleQuery::forward(const wire::Frame& frame, const std::shared_ptr<Te
 }
 
 void SimpleQuery::on_reply(const wire::Frame& frame) {
+  if (std::exchange(drops_unnamed_, false)) core_.prepared->drop_unnamed();
   switch (frame.type) {
     case wire::kRowDescription:
     case wire::kDataRow:

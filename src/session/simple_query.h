@@ -43,7 +43,8 @@ class SimpleQuery {
   std::shared_ptr<const PlanSet> plans_;
   size_t next_statement_ = 0;
   bool clock_started_ = false;
-  bool recording_ = false;  ///< the answer of the Query in flight is a fill
+  bool drops_unnamed_ = false;  ///< once the server has begun to answer
+  bool recording_ = false;      ///< the answer of the Query in flight is a fill
 };
 
 }  // namespace pgrecall::session
