@@ -398,3 +398,20 @@ def test_psycopg2_status_follows_the_server(env):
         assert connection.info.transaction_status == states.TRANSACTION_STATUS_INERROR
         connection.rollback()
         assert connection.info.transaction_status == states.TRANSACTION_STATUS_IDLE
+
+
+def test_trap23_psycopg2_cancel(env):
+    """Not in the module with the gate: libpq waits for the answer to a cancel without letting any
+    other Python thread run, and the gate is one."""
+    connection = env.connect()
+
+    def sleep():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(60) /* psycopg */")
+
+    thread = Background(sleep)
+    wait_until(lambda: env.postgres.sql(env.database, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"),
+               "it sleeps")
+    connection.cancel()
+    with pytest.raises(Exception, match="canceling statement"):
+        thread.result()

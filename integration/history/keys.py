@@ -5,8 +5,7 @@ ROWS = 8
 PLAIN_TABLES = ("t0", "t1", "t2", "t3")  # plain, partitions, triggers, views
 CLIENTS_MAX = 32
 
-_next = 0
-NAMES = []
+NAMES = ["nothing"]  # by key; 0 is none
 
 
 def _space(name, count):

@@ -5,13 +5,17 @@ from . import board as boards
 from . import keys
 from .reads import NAMES, describe
 
-DIARY_LINES = 25
+LINES_BEFORE, LINES_AFTER = 22, 3
 
 
 def violation_text(board, violation):
     moment, rule, key, text = violation
     lines = [f"VIOLATION {rule}: {text}", f"  what happened to {keys.NAMES[key]} just before (ms, by end):"]
-    for end, begin, client, kind, name, version, floor in board.diary(key, moment)[-DIARY_LINES:]:
+    entries = board.diary(key, moment)
+    until = sum(entry[0] <= moment for entry in entries)
+    writes = [entry for entry in entries[:max(0, until - LINES_BEFORE)] if entry[3] != boards.READ][-8:]
+    for end, begin, client, kind, name, version, floor in (
+            writes + entries[max(0, until - LINES_BEFORE):until + LINES_AFTER]):
         lines.append(f"  {(begin - moment) / 1e6:10.3f} .. {(end - moment) / 1e6:10.3f}  client {client:2d}  "
                      f"{boards.KIND_NAMES[kind]:18s} {describe(version)}" + (f" (floor {describe(floor)})" if floor else "")
                      + f"  {NAMES[name] if name < len(NAMES) else name}")

@@ -8,7 +8,7 @@ import signal
 import psycopg2
 
 from .postgres import PASSWORD, SUPERUSER
-from .processes import Child, free_port, new_folder, remove_folder
+from .processes import Child, free_port, new_folder, remove_folder, wait_until_listening
 from .waiting import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -101,6 +101,7 @@ class Pgrecall:
         path.write_text(to_toml(self.config))
         self.child = Child([self.program, "--config", path, *self.arguments], self.folder / "log", cwd="/")
         wait_until(self._healthy, "pgrecall is healthy", interval=0.01)
+        wait_until_listening(self.port, self.child, "pgrecall")
 
     def _healthy(self):
         self.assert_alive()
