@@ -93,19 +93,24 @@ constexpr const char* kPolicyDependenciesQuery =
 /// are immutable by their label, so they matter only where the label is a user's.
 constexpr const char* kWriteExpressionsQuery =
     "WITH " PGR_LOCKED
-    ", e AS (SELECT adrelid AS relation, adbin AS expression FROM pg_attrdef"
-    " UNION ALL SELECT conrelid, conbin FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0"
-    " UNION ALL SELECT i.indrelid, x FROM pg_index i,"
+    // A default names no column: deparsed without its relation, since naming the columns of a wide
+    // table takes time that grows with the square of their number.
+    ", e AS (SELECT adrelid AS relation, adbin AS expression,"
+    "  CASE WHEN a.attgenerated = '' THEN 0 ELSE adrelid END AS context"
+    "  FROM pg_attrdef JOIN pg_attribute a ON attrelid = adrelid AND attnum = adnum"
+    " UNION ALL SELECT conrelid, conbin, conrelid FROM pg_constraint WHERE contype = 'c' AND "
+    "conrelid <> 0"
+    " UNION ALL SELECT i.indrelid, x, i.indrelid FROM pg_index i,"
     "  LATERAL (VALUES (i.indexprs), (i.indpred)) AS v (x)"
     "  WHERE x IS NOT NULL AND EXISTS (SELECT FROM pg_depend d"
     "   WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid"
     "   AND d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384)"
-    " UNION ALL SELECT k.partrelid, k.partexprs FROM pg_partitioned_table k"
+    " UNION ALL SELECT k.partrelid, k.partexprs, k.partrelid FROM pg_partitioned_table k"
     "  WHERE k.partexprs IS NOT NULL AND EXISTS (SELECT FROM pg_depend d"
     "   WHERE d.classid = 'pg_class'::regclass AND d.objid = k.partrelid"
     "   AND d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384))"
     " SELECT relation, CASE WHEN NOT EXISTS (SELECT FROM locked WHERE locked.relation = e.relation)"
-    " THEN pg_get_expr(expression, relation) END FROM e WHERE relation >= 16384";
+    " THEN pg_get_expr(expression, context) END FROM e WHERE relation >= 16384";
 
 constexpr const char* kForeignKeysQuery =
     "SELECT oid, conname, conrelid, confrelid, confupdtype, confdeltype,"

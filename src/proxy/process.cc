@@ -99,10 +99,12 @@ Status Process::start() {
   // The control role's own database tells at once whether the control role works.
   control_.reread(databases_.database(config_.upstream.database), 0, false);
   if (Status workers = start_workers(); !workers.ok()) return workers;
+  // The admin port answers last: whoever sees it may connect.
+  if (Status listening = listen(); !listening.ok()) return listening;
   auto admin = admin::AdminServer::start(config_.admin.host, config_.admin.port, stats_, *this);
   if (!admin.ok()) return admin.error();
   admin_ = std::move(admin.value());
-  return listen();
+  return Ok{};
 }
 
 Status Process::start_workers() {
@@ -162,8 +164,8 @@ void Process::accept(net::Accepted accepted) {
 
 void Process::run() {
   loop_->run();
+  admin_ = nullptr;  // first: its threads look at the workers
   stop_workers();
-  admin_ = nullptr;
   control_.stop();
 }
 

@@ -181,7 +181,11 @@ void ClientSession::on_flight(uint64_t query, cache::CachedResultPtr result) {
 
 void ClientSession::on_cancel() {
   SessionCore& core = state_->core;
-  if (state_->reads.waiting() || core.waiting) {
+  // A Query that waits for another client's answer, or for a connection, ends here; inside a block
+  // the server would have to abort the transaction, so there it waits on.
+  const bool query_waits = !state_->input.empty() && state_->input.front() == wire::kQuery &&
+                           core.visible_status() == 'I' && !core.owed();
+  if (query_waits && (state_->reads.waiting() || core.waiting)) {
     core.cancelled = true;
     state_->reads.stop_waiting();
     return core.worker.host.resume_later(*this);

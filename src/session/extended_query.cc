@@ -233,7 +233,6 @@ Progress ExtendedQuery::execute(const wire::Frame& frame) {
     }
   }
   if (!on_server_ && !core_.set_up()) {
-    core_.cancelled = false;
     if (!core_.ensure_lease()) return core_.closing ? Progress::kClosed : Progress::kBlocked;
     return execute(frame);  // look again: the lease may have come with other defaults
   }

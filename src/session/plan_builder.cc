@@ -81,6 +81,7 @@ Plan PlanBuilder::build(sql::StatementAnalysis analysis, const sql::Canonical& c
   plan.analysis = std::move(analysis);
   plan.reason = plan.analysis.cacheable ? BypassReason::kNoBypass : plan.analysis.reason;
   plan.counts_as_read = counts_as_read(plan.analysis);
+  plan.catalog_version = current_ && catalog_ != nullptr ? catalog_->version : 0;
   plan.suspects_catalog = plan.analysis.effect == Effect::kOpaque;
   add_writes(plan);
   add_policy(plan, canonical, context, user);
@@ -128,6 +129,8 @@ void PlanBuilder::add_writes(Plan& plan) {
       }
       return;
     case Effect::kOpaque:
+      writes.ids = database_.opaque_dependencies();
+      return;
     case Effect::kDdl:
       writes.ids.push_back(database_.database_dependency());
       return;

@@ -13,4 +13,9 @@ uint64_t StatementNames::id_of(std::string_view sql, std::string_view types) {
   return at->second;
 }
 
+uint64_t StatementNames::fresh() {
+  std::lock_guard lock(mutex_);
+  return next_++;
+}
+
 }  // namespace pgrecall::session

@@ -55,11 +55,26 @@ StatementWrites TrackedWrites::note(const Plan& plan, uint32_t pins) {
   suspects_catalog_ = suspects_catalog_ || plan.suspects_catalog;
   cluster_wide_ = cluster_wide_ || plan.writes.effect == sql::Effect::kCluster;
   StatementWrites writes = plan.writes;
+  if (writes.effect == sql::Effect::kWrites) {
+    write_version_ =
+        write_version_ == 0 ? plan.catalog_version : std::min(write_version_, plan.catalog_version);
+  }
+  const bool commits = writes.verb == invalidation::Verb::kCommit ||
+                       writes.verb == invalidation::Verb::kPrepareTransaction;
+  if (commits && planned_under_older_catalog()) {
+    // Rule 4: what was written may have reached more than was known when it was planned.
+    writes.effect = sql::Effect::kOpaque;
+    writes.ids = database_.opaque_dependencies();
+  }
   if ((pins & sql::kSessionTemporary) != 0 && writes.effect == sql::Effect::kWrites) {
     writes.effect = sql::Effect::kOpaque;
-    writes.ids = {database_.database_dependency()};
+    writes.ids = database_.opaque_dependencies();
   }
   return writes;
+}
+
+bool TrackedWrites::planned_under_older_catalog() const {
+  return write_version_ != 0 && write_version_ != database_.current_version();
 }
 
 void TrackedWrites::before_query(const std::vector<Plan>& plans, uint32_t pins) {
@@ -80,7 +95,7 @@ void TrackedWrites::before_sync() {
 void TrackedWrites::before_function_call(DatabaseState& database) {
   suspects_catalog_ = true;
   StatementWrites writes;
-  writes.ids = {database.database_dependency()};
+  writes.ids = database.opaque_dependencies();
   writes.effect = sql::Effect::kOpaque;
   tracker_.before_function_call(writes);
 }
@@ -137,6 +152,10 @@ void TrackedWrites::on_ready(char status) {
     for (upstream::Pool* pool : pools_.all()) pool->retire_if_replaceable();
   }
   if (tracker_.idle()) return;  // a ReadyForQuery that nobody asked for settles nothing
+  // A write that waited for a lock may have run under a newer catalog than it was planned with.
+  if (status == 'I' && planned_under_older_catalog())
+    epochs_.advance(database_.opaque_dependencies());
+  if (status == 'I') write_version_ = 0;
   const invalidation::Settled settled = tracker_.on_ready_for_query(status);
   if (settled.catalog_fence != 0) database_.changed(settled.catalog_fence);
 }

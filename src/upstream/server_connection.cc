@@ -193,13 +193,10 @@ void ServerConnection::tidy(bool clean) {
 
 void ServerConnection::dispatch_tidying(const wire::Frame& frame, const Step& step) {
   if (frame.type == wire::kCopyInResponse) {
+    // Which of the Syncs sent so far the COPY has read cannot be told from here.
+    if (step.reply == Reply::kExecute) return fail("a client left in the middle of a COPY");
     wire::append_copy_fail(output_, "the client has gone");
-    wire::append_sync(output_);
     queue_.end_copy_in();
-    if (step.reply == Reply::kExecute)
-      queue_.push(Reply::kSync, Route::kSkip);
-    else
-      output_.resize(output_.size() - wire::kFrameHeaderBytes);
     flush();
   }
   if (frame.type == wire::kErrorResponse && step.note == kCleaningNote) {

@@ -65,6 +65,10 @@ class DatabaseState {
   /// name stands in for the oid, which nobody depends on then.
   invalidation::DependencyId database_dependency() const;
   invalidation::DependencyId shared_dependency() const;
+  /// What a statement of unknown effect may have changed: this database, and what all share.
+  std::vector<invalidation::DependencyId> opaque_dependencies() const {
+    return {database_dependency(), shared_dependency()};
+  }
   const invalidation::EpochSlot* slot(invalidation::DependencyId id) { return epochs_.slot(id); }
 
   CatalogPort& port() { return port_; }

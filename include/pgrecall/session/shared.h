@@ -37,6 +37,8 @@ class CountPort {
 class StatementNames {
  public:
   uint64_t id_of(std::string_view sql, std::string_view types);
+  /// An id that nobody else gets.
+  uint64_t fresh();
 
  private:
   static constexpr size_t kTextsMax = 100'000;

@@ -28,6 +28,7 @@ struct Plan {
   uint32_t fingerprint = 0;
   stats::FingerprintStats* fingerprint_stats = nullptr;
   bool counts_as_read = false;
+  uint64_t catalog_version = 0;   ///< 0: made without a current catalog
   bool suspects_catalog = false;  ///< may change the catalog unseen
   std::string drops_database;     ///< connections to it must be closed first
 };

@@ -42,6 +42,7 @@ class TrackedWrites final : public upstream::ServerObserver {
   invalidation::StatementWrites note(const Plan& plan, uint32_t pins);
   void on_error(const upstream::Step& step, std::string_view payload);
   void on_ready(char status);
+  bool planned_under_older_catalog() const;
   void advance_constraint(std::string_view payload);
   void advance_family(const sql::Catalog& catalog, const sql::Relation& relation,
                       std::vector<invalidation::DependencyId>& ids) const;
@@ -53,6 +54,7 @@ class TrackedWrites final : public upstream::ServerObserver {
   upstream::PoolDirectory& pools_;
   invalidation::WriteTracker tracker_;
   bool suspects_catalog_ = false;  ///< something in flight may change a catalog unseen
+  uint64_t write_version_ = 0;     ///< the oldest catalog that a write under way was planned with
   bool cluster_wide_ = false;      ///< something in flight acts on every database
 };
 
