@@ -125,6 +125,8 @@ void apply(SessionContext& context, const upstream::Setting& setting) {
     context.read_committed = is_read_committed(value);
   else if (name == "transaction_isolation")
     context.read_committed = is_read_committed(value);
+  else if (name == "pgrecall.cache")
+    context.cache_off = !value.empty() && !is_on(value);
   else if (name == "application_name")
     context.application_name = value;
 }
@@ -202,12 +204,10 @@ std::shared_ptr<const SessionContext> ContextTable::intern(const upstream::Basel
   append_part(text, by_application_name_ ? context->application_name : std::string());
 
   std::lock_guard lock(mutex_);
-  if (auto found = contexts_.find(text); found != contexts_.end()) {
-    if (auto known = found->second.lock()) return known;
-  }
+  if (auto found = contexts_.find(text); found != contexts_.end()) return found->second;
   if (contexts_.size() >= sweep_at_) {
-    std::erase_if(contexts_, [](const auto& entry) { return entry.second.expired(); });
-    sweep_at_ = std::max<size_t>(1024, contexts_.size() * 2);
+    std::erase_if(contexts_, [](const auto& entry) { return entry.second.use_count() == 1; });
+    sweep_at_ = std::max(kContextsMax, contexts_.size() * 2);
   }
   context->id = next_id_++;
   contexts_[text] = context;

@@ -1,5 +1,7 @@
 #include "session/transaction.h"
 
+#include <algorithm>
+
 #include "pgrecall/wire/builder.h"
 #include "session/prepared_statements.h"
 
@@ -14,6 +16,18 @@ constexpr size_t kLazyStatementsMax = 64;
 
 bool is_snapshot(Isolation isolation) {
   return isolation == Isolation::kRepeatableRead || isolation == Isolation::kSerializable;
+}
+
+bool has_comment(std::string_view text) {
+  return text.find("--") != std::string_view::npos || text.find("/*") != std::string_view::npos;
+}
+
+/// SET TRANSACTION and kin: of the open transaction only.
+bool sets_transaction(const sql::StatementAnalysis& analysis) {
+  if (analysis.kind != StatementKind::kSet) return false;
+  return std::all_of(
+      analysis.settings.begin(), analysis.settings.end(),
+      [](const sql::SettingChange& change) { return change.name.starts_with("transaction_"); });
 }
 
 bool starts_with_start(std::string_view text) {
@@ -33,7 +47,7 @@ void Transaction::local_answer(std::string_view tag) {
 bool Transaction::answer_locally(const Plan& plan, std::string_view text) {
   if (!core_.lazy.empty()) return answer_lazily_begun(plan, text);
   if (plan.analysis.kind != StatementKind::kBegin || !plan.analysis.plain_begin) return false;
-  if (!core_.opens_lazily() || text.find("--") != std::string_view::npos) return false;
+  if (!core_.opens_lazily() || has_comment(text)) return false;
   core_.lazy.emplace_back("BEGIN");
   core_.read_locally = false;
   core_.snapshot_isolation = false;
@@ -44,7 +58,7 @@ bool Transaction::answer_locally(const Plan& plan, std::string_view text) {
 
 bool Transaction::answer_lazily_begun(const Plan& plan, std::string_view text) {
   const sql::StatementAnalysis& analysis = plan.analysis;
-  if (text.find("--") != std::string_view::npos) return false;
+  if (has_comment(text)) return false;
   if (core_.lazy.size() >= kLazyStatementsMax) return false;
   switch (analysis.kind) {
     case StatementKind::kCommit:
@@ -78,8 +92,7 @@ bool Transaction::answer_lazily_begun(const Plan& plan, std::string_view text) {
 }
 
 void Transaction::before(const Plan& plan) {
-  if (plan.analysis.kind == StatementKind::kSet && plan.analysis.settings.empty() &&
-      core_.read_locally && core_.status == 'T') {
+  if (sets_transaction(plan.analysis) && core_.read_locally && core_.status == 'T') {
     // SET TRANSACTION after a query is an error; the server has not seen the query that we
     // answered.
     core_.server->query_silently("SELECT 1");
@@ -140,7 +153,10 @@ void Transaction::completed(const Plan& plan, const std::shared_ptr<TextEntry>& 
   }
   for (const sql::SettingChange& change : analysis.settings) {
     if (change.name.starts_with("transaction_")) {
-      core_.snapshot_isolation = true;  // of this transaction only: nothing to carry over
+      // Of this transaction only: nothing to carry over.
+      if (change.name == "transaction_isolation")
+        core_.snapshot_isolation =
+            analysis.isolation == Isolation::kUnspecified || is_snapshot(analysis.isolation);
       continue;
     }
     core_.settings.apply(change);

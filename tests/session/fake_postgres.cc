@@ -33,6 +33,7 @@ std::string without_comments(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text.substr(i, 2) == "--") i = std::min(text.find('\n', i), text.size());
+    if (text.substr(i, 2) == "/*") i = std::min(text.find("*/", i) + 2, text.size());
     if (i < text.size()) out += text[i];
   }
   return out;

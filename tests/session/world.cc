@@ -58,6 +58,8 @@ std::shared_ptr<const sql::Catalog> make_catalog(uint64_t version) {
   catalog->types[kText] = {kText, 11, "text", 'b', 'S'};
   catalog->functions[65] = function(65, 11, "int4eq", 'i', "internal", 16);
   catalog->functions[40101] = function(40101, kPublic, "touch", 'v', "plpgsql", kInt4);
+  catalog->functions[2803] = function(2803, 11, "count", 'i', "internal", 20);
+  catalog->functions[2803].kind = 'a';
   catalog->operators[96] = {96, 11, "=", 65};
   catalog->index();
   return catalog;
@@ -234,6 +236,14 @@ World::Server& World::of(size_t index) {
   });
   PGR_ASSERT(found != nullptr);
   return *found;
+}
+
+size_t World::leased(const Client& client) {
+  size_t index = SIZE_MAX;
+  servers_.for_each([&](SlotId, Server& server) {
+    if (server.connection.get() == client.session.server()) index = server.index;
+  });
+  return index;
 }
 
 std::vector<std::string> World::asked() const {
@@ -477,7 +487,7 @@ void World::server_idle(upstream::ServerConnection& connection) {
     return;
   }
   upstream::Waiter next;
-  const upstream::Grant grant = pool.release({0, connection.id}, &next);
+  const upstream::Grant grant = pool.release({0, connection.id, connection.pool_generation}, &next);
   act(grant, next, pool);
 }
 
@@ -490,7 +500,8 @@ void World::server_failed(upstream::ServerConnection& connection, std::string_vi
 void World::kill(size_t index, std::string_view sqlstate) {
   Server& server = of(index);
   upstream::ServerConnection& connection = *server.connection;
-  connection.on_bytes(std::exchange(fakes_[index]->out, {}));
+  const std::string said = std::exchange(fakes_[index]->out, {});
+  if (!server.held) connection.on_bytes(said);
   if (!sqlstate.empty()) {
     std::string bytes;
     wire::append_error(bytes, "FATAL", sqlstate, "terminating");

@@ -68,6 +68,8 @@ class World final : public SessionHost,
 
   /// Servers by order of creation, whether they still live or not.
   FakePostgres& server(size_t index);
+  /// The index of the server that this client has leased; SIZE_MAX if it has none.
+  size_t leased(const Client& client);
   size_t servers_made() const { return servers_made_; }
   size_t servers_alive() const { return servers_.size(); }
   /// The statements that reached any server, in order of arrival, set-up of connections excepted.

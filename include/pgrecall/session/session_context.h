@@ -31,7 +31,8 @@ struct SessionContext {
   std::string application_name;   ///< for rules
 };
 
-/// Process-wide; any thread. Contexts that nobody holds are forgotten.
+/// Process-wide; any thread. A context outlives its clients, so that answers are found again by the
+/// next one; beyond `kContextsMax` those that nobody uses are forgotten.
 class ContextTable {
  public:
   /// `by_application_name`: a rule asks for it, so it tells contexts apart.
@@ -47,8 +48,9 @@ class ContextTable {
   const bool by_application_name_;
   std::mutex mutex_;
   uint64_t next_id_ = 1;
-  size_t sweep_at_ = 1024;
-  std::unordered_map<std::string, std::weak_ptr<const SessionContext>> contexts_;
+  static constexpr size_t kContextsMax = 10'000;
+  size_t sweep_at_ = kContextsMax;
+  std::unordered_map<std::string, std::shared_ptr<const SessionContext>> contexts_;
 };
 
 /// True for settings that cannot change what a SELECT returns: names, time-outs, planner costs,
