@@ -69,7 +69,12 @@ Process::Process(const config::Config& config)
                       [](const config::Rule& rule) { return !rule.application_name.empty(); })),
       stats_(stats_options(config)) {}
 
-Process::~Process() = default;
+Process::~Process() {
+  // Also after a start that failed half way.
+  admin_ = nullptr;
+  stop_workers();
+  control_.stop();
+}
 
 Status Process::start() {
   auto rules = policy::RuleSet::compile(config_);
