@@ -41,6 +41,7 @@ void ClientSession::on_authentication(const wire::Frame& frame) {
 
 void ClientSession::on_server_ready(upstream::ServerConnection& server) {
   State& state = *state_;
+  if (state.core.closing) return;
   if (!state.login.done()) return state.login.on_server_ready();
   state.core.opening = nullptr;
   server.pool_generation = state.core.pool->set_baseline(server.baseline());

@@ -296,11 +296,7 @@ TEST(Tidy, Trap22_AnExtendedCopyInThatBeginsAfterItsClientHasGone) {
   harness.connection->tidy(false);
   EXPECT_EQ(harness.sent(), "S");
   harness.feed(empty('1') + empty('2') + copy_in_response());
-  EXPECT_EQ(harness.sent(), "f S");
-  harness.feed(error("57014") + ready());
-  EXPECT_EQ(harness.sent(), "Q()");
-  harness.feed(empty('I') + ready());
-  expect_idle(harness);
+  EXPECT_TRUE(harness.failed()) << "nobody can tell which Syncs the copy reads";
 }
 
 TEST(Tidy, WhatWasExecutedWithoutASyncIsRolledBackNotCommitted) {
