@@ -13,16 +13,6 @@ assert len(TRUTH) == len(PROXIED) == len(PLACEHOLDER)
 SPLITS_MAX = int(os.environ.get("PGRECALL_SPLITS_MAX", "60"))
 BY_NAME = {script.name: script for script in conversations.ALL}
 assert len(BY_NAME) == len(conversations.ALL), "two conversations have one name"
-# Not built: a RESET in a Query of several statements leads to the server's default for the rest of that
-# Query, not to the client's start-up value (README, limits).
-RESET_AMONG_OTHERS = {"application_name", "setting_parameters", "options"}
-
-
-@pytest.fixture(autouse=True)
-def known_differences(request):
-    name = getattr(request.node, "callspec", None) and request.node.callspec.params.get("name")
-    if name in RESET_AMONG_OTHERS:
-        pytest.skip("not built: RESET among several statements of one Query returns to the server's default")
 
 
 @pytest.fixture(scope="module")

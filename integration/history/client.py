@@ -11,8 +11,8 @@ from .sessions import DbError, Gone, PsycopgSession, RawSession
 from .writes import Outside, Writer
 
 EXPECTED_ERRORS = {"40001", "40P01"}  # a serialisation failure, a deadlock
-LOST = ("08", "57P")                  # classes of errors about a connection or a server that went away
-OUTAGE = LOST + ("53300", "55000", "XX000")
+LOST = ("08", "57P")  # a connection or a server went away
+OUTAGE = LOST + ("53300",)
 RECONNECT_SECONDS = 0.02
 DDL_SECONDS = 4.0
 
@@ -90,7 +90,7 @@ class Client:
             self.reader._counters[boards.REFUSED] += 1
             self._abandon()
         except Gone as gone:
-            if gone.sqlstate and not self._excused(gone.sqlstate):
+            if not self._excused(gone.sqlstate or "08006"):
                 self.board.errors.put(f"client {self.number} lost its connection in {name}: {gone}")
             self.writer.forget()
             self._close()
@@ -108,7 +108,11 @@ class Client:
             self.session.discard_all()
 
     def _excused(self, sqlstate):
-        return sqlstate.startswith(OUTAGE if self.board.switches[boards.OUTAGE] else LOST)
+        """Errors that are no defect while connections are being cut, or the server is down."""
+        switches = self.board.switches
+        if switches[boards.OUTAGE]:
+            return sqlstate.startswith(OUTAGE)
+        return bool(switches[boards.LOSSES]) and sqlstate.startswith(LOST)
 
     def _abandon(self):
         """Leaves whatever transaction is open."""

@@ -11,6 +11,7 @@ import time
 from support.pgrecall import Pgrecall
 from support.postgres import PostgresServer
 from support.processes import wait_until_listening
+from support.redis_server import RedisServer
 from support.waiting import wait_until
 
 from . import board as boards
@@ -41,6 +42,7 @@ class Options:
         self.delay = (3000, 4000)  # share of answers on slow connections, longest delay in us
         self.stall = (200, 40_000)
         self.cut = 4
+        self.redis = False
         self.terminate_seconds = 2.5
         self.crash_seconds = None
         self.server_options = {}
@@ -73,10 +75,14 @@ class World:
         relay = Relay(self.server.port, self.board, options.seed)
         self.relay = self._fork(relay.run)
         relay.listener.close()
-        self.proxy, self.port = None, relay.port
+        self.proxy, self.redis, self.port = None, None, relay.port
         if not options.direct:
             arguments = ("--fault", options.fault) if options.fault else ()
             config = {**CONFIG, **options.config}
+            if options.redis:
+                self.redis = RedisServer()
+                self._cleanup.callback(self.redis.remove)
+                config["redis"] = {"url": self.redis.url}
             self.proxy = Pgrecall(relay.port, config, arguments)
             self._cleanup.callback(self.proxy.remove)
             wait_until_listening(self.proxy.port, self.proxy.child, "pgrecall")
@@ -112,6 +118,7 @@ class World:
         switches[boards.DELAY_SHARE], switches[boards.DELAY_US] = options.delay if on else (0, 0)
         switches[boards.STALL_SHARE], switches[boards.STALL_US] = options.stall if on else (0, 0)
         switches[boards.CUT_SHARE] = options.cut if on else 0
+        switches[boards.LOSSES] = bool(options.cut or options.terminate_seconds or options.mix.get("late_commit"))
 
     def step(self, seconds=0.05):
         """One turn of the run: collects what clients found and disturbs what is due."""

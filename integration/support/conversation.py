@@ -135,17 +135,25 @@ def replay(script, port, dbname, split=None):
     return Replay(script, port, dbname, split).run()
 
 
+def _masked_error(payload, errors):
+    fields = wire.error_fields(payload)
+    if errors == "sqlstate":
+        return f"{fields.get('S')} {fields.get('C')}".encode()
+    return repr({letter: value for letter, value in fields.items() if letter not in "FLR"}).encode()
+
+
 def normalized(messages, errors):
-    """Masks what must differ: backend pids and secrets, and the order of ParameterStatus at start-up."""
+    """Masks what may differ: backend pids and secrets, the order of ParameterStatus at start-up, and
+    the place in PostgreSQL's source that an error names: a statement that is parsed again on another
+    server connection fails at its Parse where it would have failed at its Bind."""
     result = []
     for index, (kind, payload) in enumerate(messages):
         if kind == "K":
             payload = b"pid and secret"
         elif kind == "A":
             payload = b"pid:" + payload[4:]
-        elif kind == "E" and errors == "sqlstate":
-            fields = wire.error_fields(payload)
-            payload = f"{fields.get('S')} {fields.get('C')}".encode()
+        elif kind == "E":
+            payload = _masked_error(payload, errors)
         result.append(wire.Message(kind, payload))
         if kind == "K":
             start = index
