@@ -66,6 +66,7 @@ class Demo:
         arguments, servers = self.arguments, self.servers
         print("Starting PostgreSQL, loading the site ...", flush=True)
         servers.start_postgres()
+        servers.start_redis()
         servers.load_site(arguments.small)
         program = ROOT / "build" / ("dev" if arguments.sabotage else "release") / "pgrecall"
         servers.start_proxy(os.environ.get("PGRECALL_BIN", program), [SABOTAGE] if arguments.sabotage else [])
@@ -74,7 +75,7 @@ class Demo:
         self.size = Size(servers.count("publication_article"), servers.count("auth_user"),
                          *servers.slugs())
         print(f"PostgreSQL on 127.0.0.1:{servers.postgres.port}, pgrecall on 127.0.0.1:"
-              f"{servers.proxy.port} with no rules, its dashboard on http://127.0.0.1:"
+              f"{servers.proxy.port} with no rules and Redis as second tier, its dashboard on http://127.0.0.1:"
               f"{servers.proxy.admin_port}/", flush=True)
 
     # -- measure ------------------------------------------------------------------------------
@@ -115,9 +116,6 @@ class Demo:
 
     def _test_versions(self):
         servers = self.servers
-        with servers.postgres.direct(DATABASE) as direct:
-            direct.autocommit = True
-            versions.prepare(direct, SITE_USER)
         parameters = {"host": "127.0.0.1", "port": servers.proxy.port, "dbname": DATABASE,
                       "user": SITE_USER, "password": PASSWORD}
         found = runs.run_versions(parameters, 2, max(2, self.arguments.clients - 1),
@@ -176,7 +174,11 @@ class Demo:
               f"-U {SITE_USER} {DATABASE}  (password: {PASSWORD})\n"
               f"  PostgreSQL                            psql -h 127.0.0.1 -p {servers.postgres.port} "
               f"-U {SITE_USER} {DATABASE}", flush=True)
-        signal.sigwait([signal.SIGINT, signal.SIGTERM])
+        try:
+            while True:
+                signal.pause()
+        except KeyboardInterrupt:
+            print()
 
 
 def main():

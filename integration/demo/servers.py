@@ -12,6 +12,8 @@ from integration.support.postgres import PASSWORD, PostgresServer, Template
 from integration.support.processes import Child, free_port, new_folder, remove_folder, wait_until_listening
 from integration.support.redis_server import RedisServer
 
+from . import versions
+
 DATABASE = "publication"
 SITE_USER = "publication"
 CHECKER = "checker"
@@ -67,7 +69,7 @@ class Servers:
         copy = pathlib.Path(shutil.copy(program, folder))
         copy.chmod(0o755)
         arguments = [part for fault in faults for part in ("--fault", fault)]
-        self.proxy = Pgrecall(self.postgres.port, arguments=arguments, program=copy)
+        self.proxy = Pgrecall(self.postgres.port, {"redis": {"url": self.redis.url}}, arguments, copy)
         self._stack.callback(self.proxy.remove)
         self.proxy.wait_catalog(DATABASE)
 
@@ -76,6 +78,7 @@ class Servers:
         for command in (["migrate", "--verbosity", "0"], ["seed", *(["--small"] if small else [])]):
             subprocess.run([sys.executable, SITE / "manage.py", *command], check=True,
                            env=self.site_environment(self.postgres.port))
+        self.postgres.sql(DATABASE, *versions.create_table(SITE_USER))
         self.postgres.sql(DATABASE, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {CHECKER}")
 
     def site_environment(self, port):

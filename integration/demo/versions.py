@@ -11,11 +11,6 @@ from dataclasses import dataclass, field
 import psycopg2
 
 TABLE = "demo_version"
-CREATE = f"""
-CREATE TABLE IF NOT EXISTS {TABLE} (id int PRIMARY KEY, version bigint NOT NULL);
-TRUNCATE {TABLE};
-INSERT INTO {TABLE} SELECT n, 0 FROM generate_series(0, %s - 1) n;
-"""
 ROWS = 8
 WRITES_PER_SECOND = 25
 EXAMPLES_MAX = 3
@@ -43,10 +38,11 @@ class Findings:
         self.examples = (self.examples + other.examples)[:EXAMPLES_MAX]
 
 
-def prepare(direct, user):
-    with direct.cursor() as cursor:
-        cursor.execute(CREATE, [ROWS])
-        cursor.execute(f'ALTER TABLE {TABLE} OWNER TO "{user}"')
+def create_table(owner):
+    """The statements that do."""
+    return [f"CREATE TABLE {TABLE} (id int PRIMARY KEY, version bigint NOT NULL)",
+            f"INSERT INTO {TABLE} SELECT n, 0 FROM generate_series(0, {ROWS - 1}) n",
+            f'ALTER TABLE {TABLE} OWNER TO "{owner}"']
 
 
 def _connect(parameters):
