@@ -20,8 +20,11 @@ COUNTERS = ("reads", "transactions", "writes", "rollbacks", "unknown", "reconnec
             "outside")
 (READS, TRANSACTIONS, WRITES, ROLLBACKS, UNKNOWNS, RECONNECTS, REFUSED, OWN_READS, OUTSIDE) = range(len(COUNTERS))
 
-SWITCHES = ("stop", "pause", "delay_share", "delay_us", "stall_share", "stall_us", "cut_share", "cuts", "losses", "outage")
-(STOP, PAUSE, DELAY_SHARE, DELAY_US, STALL_SHARE, STALL_US, CUT_SHARE, CUTS, LOSSES, OUTAGE) = range(len(SWITCHES))
+# losses: connections may be lost at any time; outage: the server is down; losing: only asynchronous commits,
+# which the server is about to lose.
+SWITCHES = ("stop", "pause", "delay_share", "delay_us", "stall_share", "stall_us", "cut_share", "cuts", "losses", "outage",
+            "losing")
+(STOP, PAUSE, DELAY_SHARE, DELAY_US, STALL_SHARE, STALL_US, CUT_SHARE, CUTS, LOSSES, OUTAGE, LOSING) = range(len(SWITCHES))
 
 now = time.monotonic_ns
 

@@ -18,15 +18,19 @@ DDL_SECONDS = 4.0
 
 READS = {"plain": 800, "range": 40, "sum": 40, "pairs": 160, "cascades": 30, "deferred_rows": 8, "owned": 60,
          "owned_function": 0.1, "copied": 8, "asynchronous_rows": 6, "materialised_rows": 6, "uncached": 10, "read_transaction": 12,
-         "snapshot": 10, "generation": 16, "columns": 8, "privileges": 8}
+         "snapshot": 10, "read_pipeline": 15, "early_portal": 10,
+         "generation": 16, "columns": 8, "privileges": 8}
 WRITES = {"update": 4, "update_partition": 1, "update_view": 1, "cte": 1, "upsert": 1, "sql_function": 0.1,
-          "dynamic_function": 0.1, "many_rows": 1, "two_statements": 1, "unsynced": 1, "transaction": 4,
+          "dynamic_function": 0.1, "many_rows": 1, "two_statements": 1, "unsynced": 1, "pipeline": 1, "transaction": 4,
           "savepoint": 1, "pair": 3, "snapshot_write": 1, "delete_and_insert": 1, "cascade": 1, "deferred": 1,
           "deferred_autocommit": 0.5, "do_block": 0.1, "call": 0.05, "copy": 1, "asynchronous": 0.5,
           "materialised": 0.1, "late_commit": 0.1}
 OTHERS = {"get_or_create": 0.3}
 PINNING = {"dynamic_function", "do_block", "call", "sql_function", "owned_function", "ddl"}
 ALL = {**READS, **WRITES, **OTHERS}
+
+
+NUMBERS = {name: number_of(name) for name in ALL}  # the same in every process
 
 
 class Client:
@@ -50,13 +54,15 @@ class Client:
         gc.disable()
         activities = {name: getattr(self, name, None) or getattr(self.writer, name) for name, _ in self.mix}
         names, weights = [name for name, _ in self.mix], [weight for _, weight in self.mix]
-        numbers = {name: number_of(name) for name in names}
         while not self.board.stopping():
             for name in self.chance.choices(names, weights, k=256):
                 if self.board.stopping():
                     break
                 self._pause()
-                self.writer.name = numbers[name]
+                if self.board.switches[boards.LOSING]:
+                    self._guarded(self.losing, "asynchronous")
+                    continue
+                self.writer.name = NUMBERS[name]
                 self._guarded(activities[name], name)
             self._change_catalog()
         self._close()
@@ -68,7 +74,7 @@ class Client:
         self.board.paused[self.number][0] = 0
 
     def _change_catalog(self):
-        if self.changer is None or time.monotonic() < self.next_ddl:
+        if self.changer is None or time.monotonic() < self.next_ddl or self.board.switches[boards.LOSING]:
             return
         self.next_ddl = time.monotonic() + DDL_SECONDS * (0.5 + self.chance.random())
         change = self.chance.choice((self.changer.view, self.changer.columns, self.changer.grants))
@@ -191,12 +197,46 @@ class Client:
         for shape in reads.ASYNC:
             self.reader.read(shape, row)
 
+    def losing(self):
+        """All that runs before a crash that loses commits: a synchronous one would save them."""
+        self.writer.name = NUMBERS["asynchronous"]
+        self.asynchronous_rows()
+        if self.chance.random() < 0.1:
+            self.writer.asynchronous()
+
     def materialised_rows(self):
         self.reader.read(reads.SOURCE, 1)
         self.reader.read(reads.REFRESHED, 1)
 
     def uncached(self):
         self.reader.read_uncached(self.chance.choice(keys.PLAIN_TABLES), row_by_chance(self.chance))
+
+    def read_pipeline(self):
+        """Several reads before one Sync: hits behind misses and misses behind hits."""
+        if not self.session.extended:
+            return self.plain()
+        steps = []
+        for _ in range(self.chance.randrange(2, 6)):
+            table = self.chance.choice(keys.PLAIN_TABLES)
+            steps.append((self.chance.choice(reads.PLAIN[table]), row_by_chance(self.chance)))
+        floors = [self.board.floor(shape.base + row) for shape, row in steps]
+        begin = boards.now()
+        rows = self.session.pipeline([(shape.statement.text, (row,)) for shape, row in steps])
+        for index, (shape, row) in enumerate(steps):
+            self.reader.judge(shape, row, rows[index:index + 1], floors[index], begin)
+        return None
+
+    def early_portal(self):
+        """Bind long before Execute: the old row may be returned, and must never be stored."""
+        if not self.session.extended:
+            return self.plain()
+        table, row = self.chance.choice(keys.PLAIN_TABLES), row_by_chance(self.chance)
+        shape = self.chance.choice(reads.PLAIN[table])
+        floor, begin = self.board.floor(shape.base + row), boards.now()
+        self.session.bind_early(shape.statement, (row,))
+        time.sleep(self.chance.random() * 0.01)
+        self.reader.judge(shape, row, self.session.execute_late(), floor, begin)
+        return None
 
     def generation(self):
         self.observer.view()

@@ -114,12 +114,14 @@ class Reader:
         return self._checked(UNIQUE[table], row, (row, self._unique), None)
 
     def _checked(self, shape, row, values, floor):
-        board = self.board
-        key = shape.base + row
         if floor is None:
-            floor = board.floor(key)
+            floor = self.board.floor(shape.base + row)
         begin = boards.now()
-        rows = self.session.fetch(shape.statement, values)
+        return self.judge(shape, row, self.session.fetch(shape.statement, values), floor, begin)
+
+    def judge(self, shape, row, rows, floor, begin):
+        """Checks the answer to `shape`; returns its version."""
+        board, key = self.board, shape.base + row
         if len(rows) != 1:
             raise self.violation("no row", key, shape.name, begin, rows, floor)
         versions = rows[0]

@@ -30,7 +30,7 @@ def figures(world, seconds, stats):
            f"reads, {board.total(boards.WRITES)} acknowledged versions, {board.total(boards.TRANSACTIONS)} "
            f"transactions, {board.total(boards.ROLLBACKS)} rollbacks")
     yield (f"{board.total(boards.OUTSIDE)} rows past pgrecall, {board.switches[boards.CUTS]} cut commits, "
-           f"{world.terminated} terminated backends, {world.crashes} crashes, {board.total(boards.UNKNOWNS)} unknown "
+           f"{world.terminated} terminated backends, {world.crashes} crashes that lost {world.lost_commits} commits, {board.total(boards.UNKNOWNS)} unknown "
            f"outcomes, {board.total(boards.RECONNECTS)} connects, {board.total(boards.REFUSED)} refused statements")
     if stats:
         yield (f"hit rate {stats['hit_rate']:.3f}, of all reads {stats['read_hit_rate']:.3f}: {stats.hits} hits "

@@ -149,6 +149,19 @@ class RawSession:
     def sync(self):
         return self._exchange(wire.sync())
 
+    def pipeline(self, steps):
+        """(text, values) of several statements before one Sync; all their rows."""
+        return self._exchange(b"".join(wire.parse("", text) + wire.bind("", "", values) + wire.execute()
+                                       for text, values in steps) + wire.sync())
+
+    def bind_early(self, statement, values):
+        """Parse, Bind, Flush: the snapshot is taken, nothing is read yet. Needs `execute_late`."""
+        self._send(wire.parse("", statement.text) + wire.bind("early", "", values) + wire.message("H"))
+        return self._read((b"2", b"E"))
+
+    def execute_late(self):
+        return self._exchange(wire.execute("early") + wire.sync())
+
     def copy_in(self, sql, data):
         self._send(wire.query(sql))
         self._read((b"G", b"Z"))

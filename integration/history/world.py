@@ -18,8 +18,7 @@ from . import board as boards
 from . import client as clients
 from . import keys, report, schema
 from .board import Board
-from .relay import SHARE, Relay
-from .reads import RANGES  # noqa: F401  (numbers all names before the processes fork)
+from .relay import Relay
 
 DATABASE = "history"
 CONFIG = {"pool": {"size": 12}, "cache": {"max_age_without_feed": "1d"}, "log": {"level": "warn"}}
@@ -55,7 +54,7 @@ class World:
     def __init__(self, template, options):
         self.options = options
         self.random = random.Random(options.seed)
-        self.terminated = self.crashes = 0
+        self.terminated = self.crashes = self.lost_commits = 0
         self.violations, self.errors, self.texts = [], [], []
         self.board = Board(options.clients)
         self.client_processes = []
@@ -130,6 +129,8 @@ class World:
             self.terminate_backend()
         if self.options.crash_seconds and now >= self.next_crash:
             self.crash_losing_commits()
+            time.sleep(1.0)
+            self.board.switches[boards.OUTAGE] = 0
             self.next_crash = time.monotonic() + self.options.crash_seconds
         if self.proxy:
             self.proxy.assert_alive()
@@ -164,24 +165,26 @@ class World:
             self.terminated += 1
 
     def crash_losing_commits(self):
-        """kill -9 of the whole server while acknowledged asynchronous commits are in its memory only."""
+        """kill -9 of the whole server while acknowledged asynchronous commits are in its memory only. Leaves
+        the switch `outage` on."""
         self._pause()
         self.server.sql(DATABASE, "CHECKPOINT")
         writers = [pid for pid in self.server.backend_pids() if "walwriter" in _title(pid)]
         for pid in writers:
             os.kill(pid, signal.SIGSTOP)
-        self.board.switches[boards.PAUSE] = 0
+        switches = self.board.switches
+        switches[boards.LOSING] = 1
+        switches[boards.PAUSE] = 0
         time.sleep(0.7)
         self._pause()
-        self.board.switches[boards.OUTAGE] = 1
+        switches[boards.LOSING], switches[boards.OUTAGE] = 0, 1
         self.server.kill()
         self.server.start()
         for row, version in self.server.sql(DATABASE, "SELECT id, v FROM y"):
+            self.lost_commits += max(0, self.board.acknowledged[keys.ASYNC + row] - version)
             self.board.forget(keys.ASYNC + row, version)
         self.crashes += 1
-        self.board.switches[boards.PAUSE] = 0
-        time.sleep(1.0)
-        self.board.switches[boards.OUTAGE] = 0
+        switches[boards.PAUSE] = 0
 
     def _pause(self):
         self.board.switches[boards.PAUSE] = 1
@@ -215,6 +218,3 @@ def _cpu_seconds(pid):
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-__all__ = ["World", "Options", "SHARE"]

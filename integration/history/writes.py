@@ -5,11 +5,11 @@ import time
 
 from . import board as boards
 from . import keys, reads
-from .reads import Violation, number_of, row_by_chance
-from .sessions import DbError, Gone, Statement
+from .reads import row_by_chance
+from .sessions import DbError, Statement
 
 WHO_WROTE = {table: Statement(f"SELECT v, w FROM {table} WHERE id = $1") for table in keys.PLAIN_TABLES}
-DEFERRED_CONFLICT = "23505"
+CONFLICT = "23505"
 
 
 class Writer:
@@ -176,6 +176,24 @@ class Writer:
         if rows:
             self.acknowledge(keys.plain(table, row), rows[0][0], begin)
 
+    def pipeline(self):
+        """Read, write and read again before one Sync: an implicit transaction that sees its own write."""
+        if not self.session.extended:
+            return self.update()
+        table, row = self._table(), row_by_chance(self.chance)
+        shape, key = self.chance.choice(reads.PLAIN[table][:2]), keys.plain(table, row)
+        floor, begin = self.board.floor(key), self.sent(key)
+        update = f"UPDATE {table} SET v = v + 1, w = {self.mark()} WHERE id = $1 RETURNING v"
+        rows = self.session.pipeline([(shape.statement.text, (row,)), (update, (row,)), (shape.statement.text, (row,))])
+        self.reader.judge(shape, row, rows[:1], floor, begin)
+        if len(rows) != 3:  # a DELETE and INSERT of another client got between
+            return None
+        written = rows[1][0]
+        self.acknowledge(key, written, begin)
+        if rows[2][0] != written:
+            raise self.reader.violation("own write", key, shape.name, begin, rows[2], written)
+        return None
+
     def late_commit(self):
         """The relay cuts the connection as soon as this was forwarded; the server goes on and commits."""
         table, row = self._table(), row_by_chance(self.chance)
@@ -287,7 +305,7 @@ class Writer:
         try:
             self.commit()
         except DbError as error:
-            if error.sqlstate != DEFERRED_CONFLICT or not fails:
+            if error.sqlstate != CONFLICT or not fails:
                 raise
             self.rollback_after_failed_commit()
             self.reader.read(reads.DEFERRED, row)
@@ -303,7 +321,7 @@ class Writer:
         try:
             self.session.run(f"UPDATE u SET v = v + 1, slot = {row % keys.ROWS + 1} WHERE id = {row}")
         except DbError as error:
-            if error.sqlstate != DEFERRED_CONFLICT:
+            if error.sqlstate != CONFLICT:
                 raise
         self.reader.read(reads.DEFERRED, row)
 
@@ -335,11 +353,13 @@ class Writer:
             self.session.run(f"DELETE FROM copied WHERE id = {row} AND v < {versions[-1] - 100}")
 
     def asynchronous(self):
+        """Synchronous after all, unless the server is about to lose such commits."""
         row = self.client + 1
         begin = boards.now()
         version = self.attempt(keys.ASYNC + row)
         self.begin()
-        self.session.run("SET LOCAL synchronous_commit = off")
+        if self.board.switches[boards.LOSING]:
+            self.session.run("SET LOCAL synchronous_commit = off")
         self.session.run(f"UPDATE y SET v = greatest(v, {version}) WHERE id = {row}")
         self.commit()
         self.acknowledge(keys.ASYNC + row, version, begin)
@@ -370,23 +390,21 @@ class Outside:
         row = writer.client + 1
         key = keys.MISSING + row
         version = writer.attempt(key)
-        read = lambda: writer.session.fetch(self.READ, (row, version))[0][0]  # noqa: E731
         for _ in range(2):
-            if read() != 0:
-                raise writer.reader.violation("phantom", key, "get_or_create", boards.now(), 1, 0)
+            self._expect(0, "phantom", key, row, version)
         self.direct.run(f"INSERT INTO x VALUES ({row}, {version})")
         try:
             writer.session.run(f"INSERT INTO x VALUES ({row}, {version})")
             raise writer.reader.violation("constraint", key, "INSERT of an existing row", boards.now(), "success", 0)
         except DbError as error:
-            if error.sqlstate != "23505":
+            if error.sqlstate != CONFLICT:
                 raise
-        begin = boards.now()
-        found = read()
-        writer.reader.note(begin, boards.READ, number_of("get_or_create"), key, version if found else 0, version)
-        if found != 1:
-            raise writer.reader.violation("constraint error forgotten", key, "get_or_create", begin, found, 1)
+        self._expect(1, "constraint error forgotten", key, row, version)
         writer.board.counters[writer.client][boards.OUTSIDE] += 1
 
-
-__all__ = ["Writer", "Outside", "Violation", "Gone"]
+    def _expect(self, count, rule, key, row, version):
+        reader, begin = self.writer.reader, boards.now()
+        found = self.writer.session.fetch(self.READ, (row, version))[0][0]
+        reader.note(begin, boards.READ, self.writer.name, key, version if found else 0, version if count else 0)
+        if found != count:
+            raise reader.violation(rule, key, "get_or_create", begin, found, count)
