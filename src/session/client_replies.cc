@@ -75,7 +75,7 @@ void ClientSession::on_reply(const upstream::Step& step, const wire::Frame& fram
   if (frame.type == wire::kParameterStatus) {
     // After a RESET the client is shown its start-up value instead: see below.
     const auto status = wire::ParameterStatus::decode(frame.payload);
-    if (status && core.settings.restores(status->name)) return;
+    if (status && !state.unit_error && core.settings.restores(status->name)) return;
     remember_shown(core.shown_parameters, frame);
   }
   std::string rewritten;

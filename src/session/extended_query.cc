@@ -232,7 +232,7 @@ Progress ExtendedQuery::execute(const wire::Frame& frame) {
       miss = verdict == Verdict::kMiss;
     }
   }
-  if (!on_server_ && !core_.set_up()) {
+  if ((core_.server == nullptr || !on_server_) && !core_.set_up()) {
     if (!core_.ensure_lease()) return core_.closing ? Progress::kClosed : Progress::kBlocked;
     return execute(frame);  // look again: the lease may have come with other defaults
   }

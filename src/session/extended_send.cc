@@ -11,7 +11,7 @@ using upstream::Reply;
 using upstream::Route;
 
 bool ExtendedQuery::ready_to_send(bool* blocked) {
-  if (!on_server_ && !core_.ensure_lease()) {
+  if ((core_.server == nullptr || !on_server_) && !core_.ensure_lease()) {
     *blocked = !core_.closing;
     return false;
   }

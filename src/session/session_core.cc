@@ -37,7 +37,7 @@ bool SessionCore::ensure_lease() {
     }
     adopt(*leased);
   }
-  if (settings.synchronised()) return true;
+  if (settings_fit()) return true;
   // Nothing of the client's runs before its settings are confirmed: under the wrong role or path it
   // could write in the wrong place.
   const std::string sql =
@@ -88,6 +88,7 @@ void SessionCore::prepare_server() {
 void SessionCore::show_parameter_changes() {
   if (!server->queue().empty()) return;
   for (const auto& [name, value] : server->parameters()) {
+    if (settings.restores(name)) continue;
     bool known = false;
     for (auto& [shown_name, shown_value] : shown_parameters) {
       if (shown_name != name) continue;
@@ -115,6 +116,8 @@ void SessionCore::show_restored_parameters() {
 void SessionCore::release_if_idle() {
   if (server == nullptr || owed() || status != 'I' || pins != 0) return;
   if (mid_message || setting_up) return;
+  // A unit without its Sync is not over, even where nothing of it is owed any more.
+  if (server->queue().unsynced() || server->queue().skipping_to_sync()) return;
   if (worker.shared.config.pool.mode == config::PoolMode::kSession) return;
   upstream::ServerConnection* leased = std::exchange(server, nullptr);
   leased->applied = settings.values().server;

@@ -94,7 +94,9 @@ struct SessionCore {
   void hang_up();
 
   /// A server connection is there, with this client's settings confirmed.
-  bool set_up() const { return server != nullptr && !setting_up && settings.synchronised(); }
+  bool set_up() const { return server != nullptr && !setting_up && settings_fit(); }
+  /// In a failed transaction nothing can be set, and what was changed is taken back at its end.
+  bool settings_fit() const { return settings.synchronised() || status == 'E'; }
   /// Makes `set_up` true, or false for now: then the session goes on when it is.
   bool ensure_lease();
   void settings_confirmed();

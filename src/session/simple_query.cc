@@ -60,7 +60,8 @@ Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
         miss = verdict == Verdict::kMiss;
       }
     }
-    if (in_unit || core_.set_up()) return forward(frame, entry, plans, miss, request);
+    if ((in_unit && core_.server != nullptr) || core_.set_up())
+      return forward(frame, entry, plans, miss, request);
     // A lease may come with other defaults, and time passes: look again once it is there.
     if (!core_.ensure_lease()) return core_.closing ? Progress::kClosed : Progress::kBlocked;
   }
