@@ -174,7 +174,8 @@ def test_pages_are_the_same_under_other_database_settings(seeded, postgres, prox
 
 # -- forms ------------------------------------------------------------------------------------
 def comment(editor, author):
-    page = send(editor, "/articles/2000/", "/articles/2000/comment/", body="Seen once, seen twice.", rating="1")
+    page = send(editor, "/articles/2000/", "/articles/2000/comment/", body="Seen once, seen twice.",
+                rating="1")
     assert "Seen once, seen twice." in page.text
 
 
@@ -195,7 +196,8 @@ def change_profile(editor, author):
 
 
 def change_in_admin(editor, author):
-    send(editor, "/admin/publication/article/2000/change/", title="Changed by the admin's library", tags=["2", "3"])
+    send(editor, "/admin/publication/article/2000/change/", title="Changed by the admin's library",
+         tags=["2", "3"])
     assert "Changed by the admin" in editor.get("/articles/2000/").text
 
 

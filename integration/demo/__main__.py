@@ -21,7 +21,8 @@ SABOTAGE = "no-advance"
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
-        prog="scripts/demo", allow_abbrev=False, epilog=EXIT_STATUS, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="scripts/demo", allow_abbrev=False, epilog=EXIT_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Shows a Django site before and after pgrecall, with a checker beside it.")
     parser.add_argument("--small", action="store_true", help="a hundredth of the data")
     parser.add_argument("--seconds", type=float, default=60, help="length of the direct run (60)")
@@ -75,8 +76,8 @@ class Demo:
         self.size = Size(servers.count("publication_article"), servers.count("auth_user"),
                          *servers.slugs())
         print(f"PostgreSQL on 127.0.0.1:{servers.postgres.port}, pgrecall on 127.0.0.1:"
-              f"{servers.proxy.port} with no rules and Redis as second tier, its dashboard on http://127.0.0.1:"
-              f"{servers.proxy.admin_port}/", flush=True)
+              f"{servers.proxy.port} with no rules and Redis as second tier, its dashboard on "
+              f"http://127.0.0.1:{servers.proxy.admin_port}/", flush=True)
 
     # -- measure ------------------------------------------------------------------------------
     def _tasks(self):
@@ -133,7 +134,8 @@ class Demo:
         print(f"  of these reads {self.version_hits:,} were hits")
         print(f"stale answers: {stale:,}")
         if direct:
-            self._expect("the checker is right about PostgreSQL itself", not report.stale_answers(direct, None))
+            self._expect("the checker is right about PostgreSQL itself",
+                         not report.stale_answers(direct, None))
             self._expect("no page failed", not direct.total("failures") + proxied.total("failures"))
             rate = self._read_hit_rate()
             self._expect(f"read_hit_rate is at least {report.READ_HIT_RATE_MIN}",

@@ -1,8 +1,8 @@
 """The version test: who has been told that version n is written never reads an older one.
 
 Each writer owns some rows of one table and counts their version up. Once PostgreSQL's answer has
-come back through pgrecall, it puts the version into shared memory. A reader takes that number (and the highest
-version that any reader saw) before it asks, and must not be answered with less.
+come back through pgrecall, it puts the version into shared memory. A reader takes that number (and
+the highest version that any reader saw) before it asks, and must not be answered with less.
 """
 import random
 import time
