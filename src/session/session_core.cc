@@ -138,15 +138,15 @@ void SessionCore::refresh_context() {
                                           settings.values().local);
 }
 
-void SessionCore::note_unproved(const sql::StatementAnalysis& analysis,
-                                std::shared_ptr<TextEntry> entry) {
+void SessionCore::note_unproved(const Plan& plan, std::shared_ptr<TextEntry> entry) {
+  const sql::BypassReason reason = plan.analysis.reason;
   constexpr size_t kUnprovedMax = 64;
   if ((pins & sql::kSessionUnknown) != 0) return;
   // Only what the catalog did not know yet can become known; what it knew to be opaque stays so.
-  const bool may_become_known = analysis.reason == sql::BypassReason::kUnknownRelation ||
-                                analysis.reason == sql::BypassReason::kUnknownFunction ||
-                                analysis.reason == sql::BypassReason::kUnknownType ||
-                                database->current_version() == 0;
+  const bool may_become_known = reason == sql::BypassReason::kUnknownRelation ||
+                                reason == sql::BypassReason::kUnknownFunction ||
+                                reason == sql::BypassReason::kUnknownType ||
+                                plan.catalog_version == 0;
   const bool same_context = unproved.empty() || unproved_context == context->id;
   if (!entry || unproved.size() >= kUnprovedMax || !may_become_known || !same_context) {
     pins |= sql::kSessionUnknown;
@@ -155,7 +155,7 @@ void SessionCore::note_unproved(const sql::StatementAnalysis& analysis,
     return;
   }
   pins |= kUnproved;
-  unproved_version = database->current_version();
+  unproved_version = std::max(unproved_version, plan.catalog_version);
   unproved_context = context->id;
   if (std::find(unproved.begin(), unproved.end(), entry) == unproved.end()) {
     unproved.push_back(std::move(entry));
@@ -178,6 +178,7 @@ void SessionCore::prove_again() {
     }
   }
   pins &= ~kUnproved;
+  unproved_version = 0;
 }
 
 bool SessionCore::opens_lazily() const {

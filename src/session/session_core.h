@@ -115,7 +115,7 @@ struct SessionCore {
   void show_restored_parameters();
   bool opens_lazily() const;
   /// A statement whose effects on the session are not known has completed.
-  void note_unproved(const sql::StatementAnalysis& analysis, std::shared_ptr<TextEntry> entry);
+  void note_unproved(const Plan& plan, std::shared_ptr<TextEntry> entry);
   /// Looks at the unproved statements again if there is a newer catalog.
   void prove_again();
 };

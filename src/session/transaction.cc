@@ -164,17 +164,17 @@ void Transaction::completed(const Plan& plan, const std::shared_ptr<TextEntry>& 
       core_.pins |= sql::kSessionUnknown;
     }
   }
-  apply_session_effects(analysis, entry);
+  apply_session_effects(plan, entry);
 }
 
-void Transaction::apply_session_effects(const sql::StatementAnalysis& analysis,
-                                        const std::shared_ptr<TextEntry>& entry) {
+void Transaction::apply_session_effects(const Plan& plan, const std::shared_ptr<TextEntry>& entry) {
+  const sql::StatementAnalysis& analysis = plan.analysis;
   const uint32_t effects = analysis.session_effects;
   constexpr uint32_t kPinning = sql::kSessionTemporary | sql::kSessionListen |
                                 sql::kSessionAdvisoryLock | sql::kSessionPrepare |
                                 sql::kSessionHoldCursor;
   core_.pins |= effects & kPinning;
-  if ((effects & sql::kSessionUnknown) != 0) core_.note_unproved(analysis, entry);
+  if ((effects & sql::kSessionUnknown) != 0) core_.note_unproved(plan, entry);
   if ((effects & sql::kSessionHoldCursor) != 0) core_.hold_cursors.insert(analysis.name);
   if ((effects & sql::kSessionUnlistenAll) != 0) core_.pins &= ~uint32_t{sql::kSessionListen};
   if ((effects & sql::kSessionDiscardTemp) != 0) core_.pins &= ~uint32_t{sql::kSessionTemporary};
@@ -202,7 +202,7 @@ void Transaction::failed(const Plan& plan, const std::shared_ptr<TextEntry>& ent
   // What outlives the rollback of a statement: session locks, and whatever opaque code did.
   const uint32_t effects = plan.analysis.session_effects;
   core_.pins |= effects & sql::kSessionAdvisoryLock;
-  if ((effects & sql::kSessionUnknown) != 0) core_.note_unproved(plan.analysis, entry);
+  if ((effects & sql::kSessionUnknown) != 0) core_.note_unproved(plan, entry);
 }
 
 void Transaction::ready(char status, bool error) {
