@@ -59,6 +59,7 @@ void ClientSession::State::pass_copy(const wire::Frame& frame) {
   }
   if (core.server == nullptr) return;
   core.server->output().append(frame.bytes);
+  if (frame.type == wire::kSync) core.server->expect(Reply::kSync, Route::kForward);
   if (frame.type == wire::kCopyDone || frame.type == wire::kCopyFail) {
     if (core.server->queue().copy_in())
       core.server->queue().end_copy_in();
@@ -75,7 +76,9 @@ Progress ClientSession::State::function_call(const wire::Frame& frame) {
   } else if (core.owed()) {
     return Progress::kBlocked;
   }
-  if (!core.ensure_lease()) return core.closing ? Progress::kClosed : Progress::kBlocked;
+  if ((core.server == nullptr || !extended.unit_open()) && !core.ensure_lease()) {
+    return core.closing ? Progress::kClosed : Progress::kBlocked;
+  }
   core.prepare_server();
   transaction.begin_unit();
   // Any function by its oid: it may do anything.

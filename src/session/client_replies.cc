@@ -52,6 +52,10 @@ void ClientSession::on_reply(const upstream::Step& step, const wire::Frame& fram
   State& state = *state_;
   SessionCore& core = state.core;
   if (step.route != Route::kForward) {
+    if (step.note == upstream::kProbeNote && frame.type == wire::kReadyForQuery) {
+      core.release_if_idle();
+      return core.worker.host.resume_later(*this);
+    }
     if (step.note != upstream::kSettingsNote) return;
     if (frame.type == wire::kErrorResponse) state.settings_error = frame.payload;
     if (frame.type != wire::kReadyForQuery) return;
@@ -67,7 +71,10 @@ void ClientSession::on_reply(const upstream::Step& step, const wire::Frame& fram
     return core.fatal(fields.sqlstate, fields.message,
                       "A setting of this session could not be restored on another connection.");
   }
-  if (core.closing) return;
+  if (core.closing) {
+    core.left_unread = true;
+    return;
+  }
   if (frame.type == wire::kErrorResponse) {
     if (wire::read_error_fields(frame.payload).fatal()) return;  // on_server_lost shows it
     state.unit_error = true;
@@ -110,7 +117,8 @@ void ClientSession::ready() {
 void ClientSession::on_reply_part(const upstream::Step& step, std::string_view bytes, bool first) {
   if (step.route != Route::kForward) return;
   SessionCore& core = state_->core;
-  (void)first;
+  if (first) core.part_left = size_t{wire::load_u32(bytes.data() + 1)} + 1;
+  core.part_left -= bytes.size();
   const bool recorded =
       step.reply == Reply::kQuery ? state_->simple.recording() : state_->extended.recording();
   if (recorded) state_->reads.record('D', bytes);
@@ -133,6 +141,7 @@ void ClientSession::on_server_lost(std::string_view error) {
   state.reads.stop_waiting();
   state.extended.on_lost();
   if (core.closing) return;
+  if (core.part_left > 0) return core.hang_up();  // an error would be read as part of the message
   if (!error.empty()) {
     core.output.push_back(wire::kErrorResponse);
     wire::append_u32(core.output, static_cast<uint32_t>(error.size() + 4));
@@ -154,6 +163,7 @@ void ClientSession::on_lease(upstream::ServerConnection& server) {
   }
   state.core.adopt(server);
   resume();
+  state.core.release_if_idle();  // what it was wanted for may have ended meanwhile
 }
 
 void ClientSession::on_no_lease(NoLease why, std::string_view detail) {
@@ -189,6 +199,7 @@ void ClientSession::on_cancel() {
   if (query_waits && (state_->reads.waiting() || core.waiting)) {
     core.cancelled = true;
     state_->reads.stop_waiting();
+    if (std::exchange(core.waiting, false)) core.worker.host.stop_waiting(*this);
     return core.worker.host.resume_later(*this);
   }
   if (core.server != nullptr && core.owed()) core.worker.host.cancel_server(*core.server);
@@ -222,9 +233,14 @@ void ClientSession::terminate() {
     server->set_user(nullptr);
     return server->abandon();
   }
-  if (!server->queue().empty()) core.worker.host.cancel_server(*server);
+  // As PostgreSQL: a write that is under way runs to its end, whoever waits for it.
+  const auto& writes = static_cast<TrackedWrites&>(*server->observer);
+  if (!server->queue().empty() && !writes.transaction_wrote()) {
+    core.worker.host.cancel_server(*server);
+  }
   // What it left unfinished may have set anything: only a clean connection is given to others.
-  const bool unfinished = !server->queue().empty() || core.status != 'I' || core.setting_up;
+  const bool unfinished = !server->queue().empty() || server->queue().unsynced() ||
+                          core.status != 'I' || core.setting_up || core.left_unread;
   server->applied = core.settings.values().server;
   server->tidy(core.pins != 0 || unfinished);
 }

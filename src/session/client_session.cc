@@ -89,6 +89,11 @@ ClientSession::Handled ClientSession::process_frame(std::string_view input, size
     state.login.on_packet(packet);
     return Handled::kNext;
   }
+  if (!input.empty() && !wire::is_frontend_type(input.front())) {
+    state.core.fatal("08P01", "invalid frontend message type " +
+                                  std::to_string(static_cast<unsigned char>(input.front())));
+    return Handled::kStop;
+  }
   wire::FrameHeader header;
   const wire::Peek peek = wire::peek_header(input, 0x7ffffff0, &header);
   if (peek == wire::Peek::kNeedMore) return Handled::kStop;

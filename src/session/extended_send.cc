@@ -269,7 +269,7 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
   // Rule 1: the stamp is taken before the Bind leaves, so only a Bind still held back may fill.
   if (miss)
     reads_.forwarded_miss(request);
-  else if (plans && plans->plans.front().counts_as_read) {
+  else if (plans) {
     reads_.bypassed(plans->plans.front(), reads_.reason());
   }
   if (plans && !on_server_) {

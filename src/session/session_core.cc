@@ -17,6 +17,7 @@ void SessionCore::error(std::string_view severity, std::string_view sqlstate,
 void SessionCore::fatal(std::string_view sqlstate, std::string_view message,
                         std::string_view hint) {
   if (closing) return;
+  if (part_left > 0) return hang_up();
   error("FATAL", sqlstate, message, {}, hint);
   closing = true;
   worker.host.close_later(session);
@@ -147,8 +148,7 @@ void SessionCore::note_unproved(const Plan& plan, std::shared_ptr<TextEntry> ent
                                 reason == sql::BypassReason::kUnknownFunction ||
                                 reason == sql::BypassReason::kUnknownType ||
                                 plan.catalog_version == 0;
-  const bool same_context = unproved.empty() || unproved_context == context->id;
-  if (!entry || unproved.size() >= kUnprovedMax || !may_become_known || !same_context) {
+  if (!entry || unproved.size() >= kUnprovedMax || !may_become_known) {
     pins |= sql::kSessionUnknown;
     unproved.clear();
     pins &= ~kUnproved;
@@ -156,9 +156,9 @@ void SessionCore::note_unproved(const Plan& plan, std::shared_ptr<TextEntry> ent
   }
   pins |= kUnproved;
   unproved_version = std::max(unproved_version, plan.catalog_version);
-  unproved_context = context->id;
-  if (std::find(unproved.begin(), unproved.end(), entry) == unproved.end()) {
-    unproved.push_back(std::move(entry));
+  const std::pair item(std::move(entry), context);
+  if (std::find(unproved.begin(), unproved.end(), item) == unproved.end()) {
+    unproved.push_back(item);
   }
 }
 
@@ -166,12 +166,8 @@ void SessionCore::prove_again() {
   if ((pins & kUnproved) == 0 || status != 'I' || owed()) return;
   const uint64_t version = database->current_version();
   if (version == 0 || version == unproved_version) return;
-  if (context->id != unproved_context) {
-    pins |= sql::kSessionUnknown;
-    unproved.clear();
-  }
-  for (const auto& entry : std::exchange(unproved, {})) {
-    for (const Plan& plan : worker.memo.plans(*entry, *context, *database, user)->plans) {
+  for (const auto& [entry, then] : std::exchange(unproved, {})) {
+    for (const Plan& plan : worker.memo.plans(*entry, *then, *database, user)->plans) {
       if ((plan.analysis.session_effects & sql::kSessionUnknown) != 0) {
         pins |= sql::kSessionUnknown;
       }

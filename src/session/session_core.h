@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "pgrecall/session/session_host.h"
@@ -48,14 +49,16 @@ struct SessionCore {
   upstream::ServerConnection* opening = nullptr;  ///< for us, not logged in yet
   bool waiting = false;                           ///< for a lease
   bool setting_up = false;   ///< the settings have been sent to the server and not confirmed
+  bool left_unread = false;  ///< replies were dropped because the session was ending
+  size_t part_left = 0;      ///< of a server's message that is relayed in parts
   bool mid_message = false;  ///< a part of a CopyData message has been sent: the rest must follow
   uint32_t pins = 0;         ///< SessionEffect bits that keep the lease
   std::set<std::string> hold_cursors;
   /// Statements under `kUnproved`: what they do to the session was not known from the catalog of
   /// their time. A newer catalog may show that it is nothing.
-  std::vector<std::shared_ptr<TextEntry>> unproved;
+  std::vector<std::pair<std::shared_ptr<TextEntry>, std::shared_ptr<const SessionContext>>>
+      unproved;
   uint64_t unproved_version = 0;
-  uint64_t unproved_context = 0;
 
   // Settings and what follows from them.
   SettingsState settings;

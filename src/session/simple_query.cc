@@ -112,7 +112,7 @@ Progress SimpleQuery::forward(const wire::Frame& frame, const std::shared_ptr<Te
   transaction_.begin_unit();
   if (miss)
     reads_.forwarded_miss(request);
-  else if (first.counts_as_read)
+  else
     reads_.bypassed(first, reads_.reason());
   for (const Plan& plan : plans->plans) {
     extended_.expose(plan, false);
