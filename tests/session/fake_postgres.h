@@ -104,7 +104,6 @@ class FakePostgres {
   void begin();
   void commit();
   void roll_back();
-  void fail_block();
   void error(const Failure& failure);
   void skip_after(const Failure& failure);
   void ready();

@@ -1,5 +1,7 @@
 #include "session/world.h"
 
+#include <gtest/gtest.h>
+
 #include <utility>
 
 #include "pgrecall/session/tracked_writes.h"
@@ -219,7 +221,7 @@ Client& World::client(std::map<std::string, std::string> parameters) {
   parameters.try_emplace("database", "site");
   Client& client = stranger();
   const std::string got = client.ask(startup(parameters));
-  PGR_ASSERT(got.ends_with("K Z(I)"));
+  EXPECT_TRUE(got.ends_with("K Z(I)")) << got;
   return client;
 }
 
@@ -274,68 +276,33 @@ void World::pump() {
   }
 }
 
-bool World::take_client_output() {
+bool World::move_bytes() {
   bool moved = false;
   clients_.for_each([&](SlotId, Client& client) {
     std::string& output = client.session.output();
     moved = moved || !output.empty();
     client.inbox += std::exchange(output, {});
   });
-  return moved;
-}
-
-bool World::send(Server& server) {
-  if (server.closing || server.connection->output().empty()) return false;
-  fakes_[server.index]->receive(std::exchange(server.connection->output(), {}));
-  return true;
-}
-
-bool World::deliver(Server& server, size_t bytes) {
-  FakePostgres& fake = *fakes_[server.index];
-  if (server.closing || server.held || fake.out.empty()) return false;
-  const std::string said = fake.out.substr(0, bytes);
-  fake.out.erase(0, said.size());
-  if (!every_byte) {
-    server.connection->on_bytes(said);
-    return true;
-  }
-  for (const char& byte : said) server.connection->on_bytes({&byte, 1});
-  return true;
-}
-
-bool World::move_bytes() {
-  bool moved = take_client_output();
   std::vector<SlotId> ids;
   servers_.for_each([&](SlotId id, Server&) { ids.push_back(id); });
   for (SlotId id : ids) {
     Server* server = servers_.find(id);
-    if (server == nullptr) continue;
-    moved = send(*server) || moved;
-    moved = deliver(*server, std::string::npos) || moved;
+    if (server == nullptr || server->closing) continue;
+    FakePostgres& fake = *fakes_[server->index];
+    if (!server->connection->output().empty()) {
+      fake.receive(std::exchange(server->connection->output(), {}));
+      moved = true;
+    }
+    if (server->held || fake.out.empty()) continue;
+    const std::string bytes = std::exchange(fake.out, {});
+    moved = true;
+    if (!every_byte) {
+      server->connection->on_bytes(bytes);
+      continue;
+    }
+    for (const char& byte : bytes) server->connection->on_bytes({&byte, 1});
   }
   return moved;
-}
-
-bool World::step(std::mt19937& random) {
-  take_client_output();
-  std::vector<SlotId> ids;
-  servers_.for_each([&](SlotId id, Server&) { ids.push_back(id); });
-  // Starts anywhere and takes the first thing that is due.
-  const size_t choices = ids.size() * 2 + 1;
-  const size_t start = random() % choices;
-  for (size_t i = 0; i < choices; ++i) {
-    const size_t choice = (start + i) % choices;
-    if (choice == ids.size() * 2) {
-      if (tasks_.empty()) continue;
-      const auto task = std::move(tasks_.front());
-      tasks_.pop_front();
-      task();
-      return true;
-    }
-    Server& server = *servers_.find(ids[choice / 2]);
-    if (choice % 2 == 0 ? send(server) : deliver(server, 1 + random() % 60)) return true;
-  }
-  return take_client_output();
 }
 
 // ---- SessionHost ----
@@ -510,10 +477,9 @@ void World::flush_later(upstream::ServerConnection&) {}
 
 void World::server_idle(upstream::ServerConnection& connection) {
   connection.set_user(nullptr);
-  PGR_ASSERT(connection.queue().empty() && !connection.queue().unsynced());
-  PGR_ASSERT(!connection.queue().skipping_to_sync() && !connection.queue().uncertain());
-  PGR_ASSERT(connection.status() == 'I');
-  PGR_ASSERT(hostile || server(servers_.find(connection.id)->index).status() == 'I');
+  EXPECT_TRUE(connection.queue().empty());
+  EXPECT_EQ(connection.status(), 'I');
+  EXPECT_EQ(server(servers_.find(connection.id)->index).status(), 'I');
   upstream::Pool& pool = *connection.pool;
   if (connection.pool_generation != pool.generation()) {
     servers_.find(connection.id)->closing = true;

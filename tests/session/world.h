@@ -6,7 +6,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,9 +65,6 @@ class World final : public SessionHost,
   /// A client that has sent nothing yet.
   Client& stranger(bool local = true);
   void pump();
-  /// Does one small thing that is due, chosen at random: a part of a reply arrives, a request is
-  /// read, a task runs. False if nothing is due.
-  bool step(std::mt19937& random);
 
   /// Servers by order of creation, whether they still live or not.
   FakePostgres& server(size_t index);
@@ -83,8 +79,6 @@ class World final : public SessionHost,
   void kill(size_t index, std::string_view sqlstate);
   /// New server connections cannot be opened.
   bool refuse_connections = false;
-  /// Servers may say anything: what they claim is not checked against what they are.
-  bool hostile = false;
 
   uint64_t hits() const;
   uint64_t misses() const;
@@ -160,9 +154,6 @@ class World final : public SessionHost,
   bool wants(SlotId session) const;
   bool may_connect(const upstream::Pool& pool) const;
   bool move_bytes();
-  bool take_client_output();
-  bool send(Server& server);
-  bool deliver(Server& server, size_t bytes);
 
   invalidation::PreparedTransactions prepared_;
   cache::ResultCache results_{16 << 20, 1 << 20};
