@@ -139,8 +139,9 @@ NOT_BUILT = {
         "answers are right; a prepared statement gets no hits after the server's configuration was reloaded",
     "test_trap50_ddl.py::test_trap50_prepared_statement_whose_result_type_changed":
         "not built: a named statement whose result type changed fails with 0A000, as on a direct connection",
-    "test_tier_two.py::test_trap62_a_rule_keeps_a_table_out_of_redis": "red, the cause is not found yet",
-    "test_tier_two.py::test_values_of_an_earlier_process_are_never_served": "red, the cause is not found yet",
+    "test_tier_two.py::test_trap62_a_rule_keeps_a_table_out_of_redis": "red in a full run, green alone; the cause is not found yet",
+    "test_tier_two.py::test_values_of_an_earlier_process_are_never_served":
+        "expects every value to be put; the bounded queue to Redis drops some of a burst",
     "test_trap07_indirect_writes.py::test_trap48_operator_cast_and_aggregate_that_write":
         "not built: the function of a user-defined cast is not seen, so one that writes is taken for a read (README)",
 }
