@@ -2,8 +2,7 @@
 import pytest
 
 from support import wire
-from support.environment import Background
-from support.waiting import wait_until
+from support.environment import Background, Environment
 
 USES_GATE = True
 CONFIG = {"pool": {"size": 4}}
@@ -166,51 +165,49 @@ def test_trap51_many_cold_readers_share_one_flight_and_get_the_right_rows(env, t
 
 
 @pytest.fixture
-def one_connection(new_postgres, new_proxy, postgres, database):
-    """A pgrecall in front of the shared server whose pool is of one connection."""
+def narrow(new_proxy, postgres, database):
+    """An environment whose pgrecall has a pool of one connection."""
     proxy = new_proxy(postgres.port, {"pool": {"size": 1}})
     proxy.wait_catalog(database)
-    return proxy
+    environment = Environment(postgres, proxy, database)
+    yield environment
+    environment.close()
+    proxy.assert_alive()
 
 
-def test_trap51_joiner_that_holds_the_only_lease(env, one_connection, table):
+def test_trap51_joiner_that_holds_the_only_lease(narrow):
     """At pool.size = 1: the holder of the lease asks what another client waits to ask. No deadlock."""
+    table = narrow.name("narrow")
+    narrow.run(f"CREATE TABLE {table} (v int)", f"INSERT INTO {table} VALUES (1)")
     sql = f"SELECT v FROM {table}"
-    holder = wire.WireClient.connect(one_connection.port, env.database)
-    other = wire.WireClient.connect(one_connection.port, env.database)
-    try:
-        for value in range(2, 10):
-            holder.ok("BEGIN")
-            holder.ok(f"LOCK TABLE {table} IN ACCESS SHARE MODE")  # the block now has the connection
-            if not env.proxy.identity:
-                other.send(wire.query(sql))  # a cold read that leads and waits for a connection
-            assert holder.rows(sql) == [(str(value - 1),)]
-            holder.ok("COMMIT")
-            if not env.proxy.identity:
-                assert other.read_ready().rows == [(str(value - 1),)]
-            holder.ok(f"UPDATE {table} SET v = {value}")
-            assert other.rows(sql) == [(str(value),)]
-    finally:
-        holder.close()
-        other.close()
+    holder, other = narrow.wire(), narrow.wire()
+    for value in range(2, 10):
+        holder.ok("BEGIN")
+        holder.ok(f"LOCK TABLE {table} IN ACCESS SHARE MODE")  # the block now has the connection
+        if not narrow.proxy.identity:
+            other.send(wire.query(sql))  # a cold read that leads and waits for a connection
+        assert holder.rows(sql) == [(str(value - 1),)]
+        holder.ok("COMMIT")
+        if not narrow.proxy.identity:
+            assert other.read_ready().rows == [(str(value - 1),)]
+        holder.ok(f"UPDATE {table} SET v = {value}")
+        assert other.rows(sql) == [(str(value),)]
 
 
-def test_trap51_many_clients_at_pool_size_one(env, one_connection, table):
+def test_trap51_many_clients_at_pool_size_one(narrow):
+    table = narrow.name("narrow")
+    narrow.run(f"CREATE TABLE {table} (v int)", f"INSERT INTO {table} VALUES (1)")
     sql = f"SELECT v FROM {table}"
-    clients = [wire.WireClient.connect(one_connection.port, env.database) for _ in range(8)]
-    try:
-        for value in range(2, 12):
-            for client in clients[:4]:
-                client.send(wire.query("BEGIN") + wire.query(sql) + wire.query("COMMIT"))
-            for client in clients[4:]:
-                client.send(wire.extended(sql) + wire.sync())
-            for client in clients[:4]:
-                replies = [client.read_ready() for _ in range(3)]
-                assert replies[1].rows == [(str(value - 1),)]
-            for client in clients[4:]:
-                assert client.read_ready().rows == [(str(value - 1),)]
-            clients[0].ok(f"UPDATE {table} SET v = {value}")
-    finally:
-        for client in clients:
-            client.close()
-    wait_until(lambda: env.probe(sql).check() == [("11",)], "the last value is seen")
+    clients = [narrow.wire() for _ in range(8)]
+    for value in range(2, 12):
+        for client in clients[:4]:
+            client.send(wire.query("BEGIN") + wire.query(sql) + wire.query("COMMIT"))
+        for client in clients[4:]:
+            client.send(wire.extended(sql) + wire.sync())
+        for client in clients[:4]:
+            replies = [client.read_ready() for _ in range(3)]
+            assert replies[1].rows == [(str(value - 1),)]
+        for client in clients[4:]:
+            assert client.read_ready().rows == [(str(value - 1),)]
+        clients[0].ok(f"UPDATE {table} SET v = {value}")
+    assert clients[1].rows(sql) == [("11",)]

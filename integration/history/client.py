@@ -38,13 +38,13 @@ class Client:
 
     def __init__(self, board, number, port, direct_port, database, seed, mix, ddl=True):
         self.board, self.number = board, number
-        self.port, self.direct_port, self.database = port, direct_port, database
+        self.port, self.database = port, database
         self.chance = reads.seeded(seed, number)
         self.reader = Reader(board, number, self.chance)
         self.writer = Writer(board, number, self.chance, self.reader)
         self.observer = Observer(self.reader)
         self.changer = Changer(self.writer) if number == 0 and ddl else None
-        self.outside = None
+        self.outside = Outside(self.writer, lambda: PsycopgSession(direct_port, database, "postgres"))
         self.session = None
         self.mix = [(name, weight) for name, weight in mix.items() if weight]
         self.next_ddl = time.monotonic() + DDL_SECONDS
@@ -137,15 +137,13 @@ class Client:
         self.reader.session = self.writer.session = self.session
         if self.number % 4 == 1:
             self.observer.other = PsycopgSession(self.port, self.database, "reader")
-        if self.outside is None and self.direct_port:
-            self.outside = Outside(self.writer, PsycopgSession(self.direct_port, self.database, "postgres"))
         self.reader._counters[boards.RECONNECTS] += 1
 
     def _close(self):
-        for session in (self.session, self.observer.other, self.outside and self.outside.direct):
+        for session in (self.session, self.observer.other):
             if session is not None:
                 session.close()
-        self.session = self.outside = self.observer.other = None
+        self.session = self.observer.other = None
 
     # -- reading activities -------------------------------------------------------------------
     def _mode(self):
@@ -277,8 +275,7 @@ class Client:
             raise self.reader.violation("F4 isolation", shape.base + row, shape.name, begin, version, expected)
 
     def get_or_create(self):
-        if self.outside:
-            self.outside.get_or_create()
+        self.outside.get_or_create()
 
 
 def main(*arguments):

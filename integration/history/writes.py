@@ -382,8 +382,8 @@ class Outside:
 
     READ = Statement("SELECT count(*) FROM x WHERE id = $1 AND v = $2")
 
-    def __init__(self, writer, direct):
-        self.writer, self.direct = writer, direct
+    def __init__(self, writer, connect):
+        self.writer, self.connect = writer, connect
 
     def get_or_create(self):
         writer = self.writer
@@ -392,7 +392,9 @@ class Outside:
         version = writer.attempt(key)
         for _ in range(2):
             self._expect(0, "phantom", key, row, version)
-        self.direct.run(f"INSERT INTO x VALUES ({row}, {version})")
+        direct = self.connect()
+        direct.run(f"INSERT INTO x VALUES ({row}, {version})")
+        direct.close()
         try:
             writer.session.run(f"INSERT INTO x VALUES ({row}, {version})")
             raise writer.reader.violation("constraint", key, "INSERT of an existing row", boards.now(), "success", 0)

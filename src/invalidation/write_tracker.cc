@@ -286,7 +286,10 @@ void WriteTracker::end_open(Unit& unit) {
 }
 
 void WriteTracker::on_error(ErrorScope scope) {
-  if (units_.empty()) return;
+  if (units_.empty()) {
+    if (scope != ErrorScope::kExtended) return;
+    sending();  // a Parse, Bind or Describe failed: what follows it is discarded all the same
+  }
   Unit& unit = units_.front();
   unit.failed = true;
   if (scope == ErrorScope::kExtended) {

@@ -35,7 +35,7 @@ Progress ExtendedQuery::handle(const wire::Frame& frame) {
   // The next unit waits until the last one is answered: its transaction status decides.
   if (core_.server != nullptr && core_.server->queue().owes_ready()) return Progress::kBlocked;
   // A Sync that the server read as part of a COPY has not ended the unit.
-  if (core_.owed()) on_server_ = true;
+  on_server_ = on_server_ || core_.owed() || unsynced();
   if (!std::exchange(clock_started_, true)) reads_.start_clock();
   switch (frame.type) {
     case wire::kParse:

@@ -30,7 +30,7 @@ class ExtendedQuery {
   /// Before SQL that names a prepared statement (EXECUTE, DEALLOCATE): puts the client's statement
   /// of that name on the server under the client's name, and pins.
   void expose(const Plan& plan, bool in_unit);
-  bool unit_open() const { return on_server_ || !held_.empty(); }
+  bool unit_open() const { return on_server_ || !held_.empty() || unsynced(); }
 
   void on_reply(const upstream::Step& step, const wire::Frame& frame, std::string* rewritten);
   void on_own_reply(uint32_t note);
@@ -72,6 +72,8 @@ class ExtendedQuery {
   Progress forward_execute(const wire::Frame& frame, const std::shared_ptr<ClientPortal>& portal,
                            bool miss, const ReadRequest& request);
 
+  /// The server has messages without a Sync behind them: also after a Sync that a COPY has read.
+  bool unsynced() const { return core_.server != nullptr && core_.server->queue().unsynced(); }
   bool ready_to_send(bool* blocked);
   void send_held(bool fill);
   void send_malformed(const Held& held);
