@@ -442,3 +442,13 @@ def test_trap23_psycopg2_cancel(env):
     connection.cancel()
     with pytest.raises(Exception, match="canceling statement"):
         thread.result()
+
+
+def test_a_read_of_a_table_not_known_yet_keeps_the_connection_only_until_it_is(env):
+    """A client that went idle then must not keep the only connection from the others."""
+    idle, other = env.wire(), env.wire()
+    for number in range(20):
+        table = env.name(f"unknown{number}")
+        env.run(f"CREATE TABLE {table} AS SELECT 1 AS v")
+        assert idle.rows(f"SELECT v FROM {table}") == [("1",)]
+        assert other.rows(f"SELECT v FROM {table}") == [("1",)]

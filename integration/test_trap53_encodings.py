@@ -134,6 +134,21 @@ def test_trap53_sql_ascii_client(env, table):
             assert client.query(sql).messages == truth.query(sql).messages
 
 
+def test_trap53_prepared_text_is_not_parsed_again_under_the_other_setting(env, table):
+    """The connection that knows the statement is taken by somebody else meanwhile."""
+    client, blocker = env.wire(), env.wire()
+    off(client)
+    client.send(wire.parse("s", rf"SELECT v, 'a\\b' FROM {table}") + wire.sync())
+    client.read_ready().checked()
+    for _ in range(2):
+        blocker.ok("BEGIN")
+        blocker.ok(f"LOCK TABLE {table} IN ACCESS SHARE MODE")
+        client.ok("SET standard_conforming_strings = on")
+        client.send(wire.bind("", "s") + wire.execute() + wire.sync())
+        assert client.read_ready().rows == [("row", r"a\b")]
+        blocker.ok("COMMIT")
+
+
 def test_trap53_prepared_text_parsed_under_the_other_setting(env, table):
     client, truth = env.wire(), env.wire_direct()
     for each in (client, truth):

@@ -222,7 +222,7 @@ void Worker::drain(bool now) {
 
 void Worker::tick() {
   const TimePoint now = loop_->now();
-  note_pinned();
+  review_pinned();
   if (tier_two_) tier_two_->note();
   memo_bytes_.store(context_.memo.bytes(), std::memory_order_relaxed);
   memo_entries_.store(context_.memo.entries(), std::memory_order_relaxed);
@@ -265,9 +265,11 @@ void Worker::check_waiting(ClientLink& link, TimePoint now) {
   }
 }
 
-void Worker::note_pinned() {
+void Worker::review_pinned() {
   std::vector<admin::PinnedClient> pinned;
   clients_.for_each([&](SlotId, ClientLink& link) {
+    if (link.session.pins() == 0 || link.ended) return;
+    link.session.review_pins();
     if (link.session.pins() == 0) return;
     pinned.push_back({link.session.database(), link.session.user(), link.session.pin_names(), 0});
   });

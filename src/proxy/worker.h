@@ -108,7 +108,7 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   void place_freed(upstream::Pool& pool, upstream::ServerRef server);
   bool may_connect(const upstream::Pool& pool) const;
   bool expired(const ServerLink& link) const;
-  void note_pinned();
+  void review_pinned();
   void check_waiting(ClientLink& link, TimePoint now);
   void check_server(ServerLink& link, TimePoint now, std::vector<SlotId>& old);
   void suspect_crash();

@@ -262,6 +262,13 @@ void ClientSession::on_login_timeout() {
   }
 }
 
+void ClientSession::review_pins() {
+  SessionCore& core = state_->core;
+  if (core.closing || (core.pins & kUnproved) == 0 || state_->extended.unit_open()) return;
+  core.prove_again();
+  core.release_if_idle();
+}
+
 void ClientSession::refuse(std::string_view sqlstate, std::string_view message) {
   state_->core.fatal(sqlstate, message);
 }

@@ -86,7 +86,8 @@ Progress ExtendedQuery::parse(const wire::Frame& frame) {
   // Parse analysis reads settings (literals of a date become constants): a statement is shared only
   // where they are the same, and what it returns is remembered only under those it was parsed in.
   core_.refresh_context();
-  statement->context_id = core_.context->id;
+  statement->context = core_.context;
+  if (statement->scanned_specially()) core_.pins |= sql::kSessionPrepare;
   statement->direct = (core_.pins & sql::kSessionPrepare) != 0 && !statement->name.empty();
   statement->id = core_.worker.shared.statement_names.id_of(
       statement->sql, statement->types + '\0' + std::to_string(core_.context->id));
@@ -198,7 +199,7 @@ Verdict ExtendedQuery::decide(const ClientPortal& portal, int32_t max_rows, Read
     reads_.set_reason(sql::BypassReason::kOwed);
     return Verdict::kBypass;
   }
-  if (portal.statement->context_id != core_.context->id) {
+  if (portal.statement->context != core_.context) {
     reads_.set_reason(sql::BypassReason::kUnsettledSettings);
     return Verdict::kBypass;
   }

@@ -81,6 +81,7 @@ class ExtendedQuery {
   void send_bind(Held& held);
   void send_named(Held& held, bool fill);
   void ensure_statement(ClientStatement& statement);
+  void refuse_other_words(const ClientStatement& statement);
   void make_room(uint64_t id);
   void hide_unnamed();
   void restore_unnamed();

@@ -139,17 +139,28 @@ void ExtendedQuery::expose(const Plan& plan, bool in_unit) {
   server.expect(Reply::kSync, Route::kSkip);
 }
 
+void ExtendedQuery::refuse_other_words(const ClientStatement& statement) {
+  if (statement.scans_alike(*core_.context)) return;
+  core_.fatal("0A000",
+              "prepared statement \"" + statement.name +
+                  "\" was parsed under another standard_conforming_strings or client_encoding, "
+                  "and its server connection is gone",
+              "Prepare it after the last change of these settings.");
+}
+
 void ExtendedQuery::ensure_statement(ClientStatement& statement) {
   upstream::ServerConnection& server = *core_.server;
   if (statement.direct) return;
   if (statement.name.empty()) {
     if (server.statements.unnamed == statement.id) return;
+    refuse_other_words(statement);
     server.statements.unnamed = statement.id;
   } else if (server.statements.contains(statement.id)) {
     return server.statements.touch(statement.id);
   } else {
+    refuse_other_words(statement);
     // Parsed again under other settings than those of its Parse: not for anybody else.
-    if (statement.context_id != core_.context->id) {
+    if (statement.context != core_.context) {
       statement.id = core_.worker.shared.statement_names.fresh();
     }
     make_room(statement.id);

@@ -1,5 +1,6 @@
 #include "session/prepared_statements.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace pgrecall::session {
@@ -11,6 +12,17 @@ std::string look_up_name(std::string_view name) {
 }
 
 }  // namespace
+
+bool ClientStatement::scanned_specially() const {
+  if (context->standard_strings && context->utf8) return false;
+  return std::any_of(sql.begin(), sql.end(), [](char c) { return c == '\\' || (c & 0x80) != 0; });
+}
+
+bool ClientStatement::scans_alike(const SessionContext& now) const {
+  const bool alike = context->standard_strings == now.standard_strings && context->utf8 && now.utf8;
+  return alike || context->id == now.id ||
+         std::none_of(sql.begin(), sql.end(), [](char c) { return c == '\\' || (c & 0x80) != 0; });
+}
 
 std::shared_ptr<ClientStatement> PreparedStatements::find(std::string_view name) const {
   auto at = statements_.find(look_up_name(name));

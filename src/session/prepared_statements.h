@@ -18,7 +18,7 @@ struct ClientStatement {
   std::string sql;
   std::string types;  ///< parameter type oids as sent
   uint64_t id = 0;
-  uint64_t context_id = 0;  ///< the context it was parsed in
+  std::shared_ptr<const SessionContext> context;  ///< it was parsed in
   std::shared_ptr<TextEntry> entry;
   bool confirmed = false;  ///< the server (or a hit) has accepted the Parse
   /// On the (pinned) server it goes by the client's own name, where SQL commands find it.
@@ -27,6 +27,11 @@ struct ClientStatement {
   std::string server_name() const {
     return name.empty() || direct ? name : "pgr_" + std::to_string(id);
   }
+  /// Whether the server's scanner reads this text in its own way under settings that few clients
+  /// have: it must then stay where it was parsed.
+  bool scanned_specially() const;
+  /// Whether another Parse, in `now`, would be of the same words.
+  bool scans_alike(const SessionContext& now) const;
 };
 
 /// A Bind of the client.

@@ -54,6 +54,8 @@ class ClientSession final : public upstream::ServerUser {
   /// The process ends: 57P01 as soon as nothing is under way. True if it could be closed at once.
   bool shut_down(bool now);
   void on_login_timeout();
+  /// Now and then: what held a connection may be known to be harmless from a newer catalog.
+  void review_pins();
   /// Ends it with an error of the worker's own.
   void refuse(std::string_view sqlstate, std::string_view message);
 
