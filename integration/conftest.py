@@ -131,15 +131,6 @@ NOT_BUILT = {
     "test_pooling.py::test_a_statement_that_never_ran_pins_nobody": PINS_ARE_COARSE,
     "test_pooling.py::test_discard_all_of_one_client_leaves_the_statements_of_others":
         "not built: counted on a server connection that keeps the statements of others over DISCARD ALL",
-    "test_trap13_name_resolution.py::test_trap13_one_client_switches_between_tenants":
-        "hits return only after the client's connection is renewed when a tenant's table was unknown at first",
-    "test_trap26_startup.py::test_trap31_password_before_startup_and_second_startup":
-        "not built: a second StartupMessage is noticed when the message it pretends to be is complete",
-    "test_trap44_complete_before_commit.py::test_trap44_backend_terminated_while_waiting_for_a_synchronous_standby":
-        "answers are right; a prepared statement gets no hits after the server's configuration was reloaded",
-    "test_trap50_ddl.py::test_trap50_prepared_statement_whose_result_type_changed":
-        "not built: a named statement whose result type changed fails with 0A000, as on a direct connection",
-    "test_tier_two.py::test_trap62_a_rule_keeps_a_table_out_of_redis": "red in a full run, green alone; the cause is not found yet",
     "test_tier_two.py::test_values_of_an_earlier_process_are_never_served":
         "expects every value to be put; the bounded queue to Redis drops some of a burst",
     "test_trap07_indirect_writes.py::test_trap48_operator_cast_and_aggregate_that_write":
