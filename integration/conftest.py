@@ -133,8 +133,6 @@ NOT_BUILT = {
         "not built: counted on a server connection that keeps the statements of others over DISCARD ALL",
     "test_tier_two.py::test_values_of_an_earlier_process_are_never_served":
         "expects every value to be put; the bounded queue to Redis drops some of a burst",
-    "test_trap07_indirect_writes.py::test_trap48_operator_cast_and_aggregate_that_write":
-        "not built: the function of a user-defined cast is not seen, so one that writes is taken for a read (README)",
 }
 
 

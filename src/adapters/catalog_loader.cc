@@ -31,7 +31,7 @@ class Loader {
     write_expressions();
     foreign_keys();
     functions();
-    operators_and_types();
+    operators_casts_and_types();
     return finish();
   }
 
@@ -69,7 +69,7 @@ class Loader {
   void write_expressions();
   void foreign_keys();
   void functions();
-  void operators_and_types();
+  void operators_casts_and_types();
   Result<std::shared_ptr<Catalog>> finish();
 
   ControlConnection& connection_;
@@ -250,7 +250,7 @@ void Loader::functions() {
   });
 }
 
-void Loader::operators_and_types() {
+void Loader::operators_casts_and_types() {
   for_each(kOperatorsQuery, [&](const QueryResult& result, size_t row) {
     sql::Operator op;
     op.oid = result.oid(row, 0);
@@ -258,6 +258,10 @@ void Loader::operators_and_types() {
     op.name = result.text(row, 2);
     op.function = result.oid(row, 3);
     catalog_->operators.emplace(op.oid, std::move(op));
+  });
+  for_each(kCastsQuery, [&](const QueryResult& result, size_t row) {
+    catalog_->casts.push_back(
+        {result.oid(row, 0), result.oid(row, 1), result.oid(row, 2), result.boolean(row, 3)});
   });
   for_each(kTypesQuery, [&](const QueryResult& result, size_t row) {
     sql::Type type;

@@ -128,6 +128,10 @@ constexpr const char* kOperatorsQuery =
     "SELECT oid, oprnamespace, oprname, oprcode::oid FROM pg_operator"
     " WHERE " PGR_PERMANENT_SCHEMA("oprnamespace");
 
+constexpr const char* kCastsQuery =
+    "SELECT castsource, casttarget, castfunc, castcontext = 'e' FROM pg_cast"
+    " WHERE oid >= 16384 AND castfunc <> 0";
+
 constexpr const char* kTypesQuery =
     "SELECT oid, typnamespace, typname, typtype, typcategory, typelem, typbasetype FROM pg_type"
     " WHERE " PGR_PERMANENT_SCHEMA("typnamespace");

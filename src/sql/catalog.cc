@@ -1,5 +1,7 @@
 #include "pgrecall/sql/catalog.h"
 
+#include "sql/function_rules.h"
+
 namespace pgrecall::sql {
 namespace {
 
@@ -35,6 +37,22 @@ void Catalog::index() {
   index_by_name(functions, function_by_name_);
   index_by_name(operators, operator_by_name_);
   index_by_name(types, type_by_name_);
+  index_casts();
+}
+
+void Catalog::index_casts() {
+  for (const Cast& cast : casts) {
+    const Function* called = function(cast.function);
+    if (called != nullptr && judge_function(*called) == Verdict::kSafe) continue;
+    const bool from_users = cast.source >= kFirstNormalOid;
+    const bool to_users = cast.target >= kFirstNormalOid;
+    // `x::int` runs the code only where x is of the type of users.
+    if (to_users || !from_users) code_targets_.insert(cast.target);
+    if (from_users && (!cast.only_explicit || !to_users)) code_converted_.insert(cast.source);
+    if (cast.only_explicit) continue;
+    if (to_users) code_converted_.insert(cast.target);
+    if (!from_users && !to_users) code_converts_built_ins_ = true;
+  }
 }
 
 const Relation* Catalog::relation(Oid oid) const {

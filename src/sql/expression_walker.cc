@@ -115,6 +115,7 @@ void QueryWalker::apply(const NameScope::Judged& judged, std::string_view name) 
   switch (judged.verdict) {
     case Verdict::kSafe:
       if (judged.function->extension == "postgis") read_spatial_reference(*judged.function);
+      if (judged.result_converted_by_code) run_cast(label());
       return;
     case Verdict::kReadsSetting:
       facts_.reads_custom_settings = true;
@@ -273,6 +274,7 @@ void QueryWalker::cast_to(const TypeFacts& type, std::string_view name, const No
   } else if (type.is_user) {
     facts_.refuse(BypassReason::kUnknownType, label());
   }
+  if (type.cast_runs_code || type.converted_by_code) run_cast(label());
   if (type.is_registry) {
     facts_.refuse(BypassReason::kUnlistedStableFunction, label());
   }
@@ -282,6 +284,13 @@ void QueryWalker::cast_to(const TypeFacts& type, std::string_view name, const No
   if (type.is_clock_type && argument != nullptr && !is_plain_value(argument, type.is_array)) {
     facts_.refuse(BypassReason::kDateFromText, label());
   }
+}
+
+/// A cast may call a function of users here.
+void QueryWalker::run_cast(const std::string& what) {
+  facts_.runs_user_code = true;
+  facts_.refuse(BypassReason::kUserFunction, what);
+  facts_.make_opaque(what);
 }
 
 void QueryWalker::value_function(const PgQuery__SQLValueFunction& function) {

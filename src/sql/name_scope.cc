@@ -31,6 +31,8 @@ TypeFacts worse(const TypeFacts& a, const TypeFacts& b) {
   both.is_registry = a.is_registry || b.is_registry;
   both.is_user = a.is_user || b.is_user;
   both.is_domain = a.is_domain || b.is_domain;
+  both.cast_runs_code = a.cast_runs_code || b.cast_runs_code;
+  both.converted_by_code = a.converted_by_code || b.converted_by_code;
   return both;
 }
 
@@ -127,6 +129,7 @@ NameScope::Judged NameScope::judge_call(const QualifiedName& name, int arguments
   Judged judged;
   bool any = false;
   bool text = false;
+  bool converted = false;
   for (const Function* function : candidates) {
     if (!visible(function->schema, name.qualifier)) continue;
     const bool built_in = function->schema == kPgCatalogOid && function->oid < kFirstNormalOid;
@@ -135,9 +138,12 @@ NameScope::Judged NameScope::judge_call(const QualifiedName& name, int arguments
     if (!any || verdict > judged.verdict) judged = {verdict, function, true, judged.clock};
     judged.clock = judged.clock || verdict == Verdict::kClock;
     any = true;
-    text = text || type(function->return_type).may_be_text;
+    const TypeFacts result = type(function->return_type);
+    text = text || result.may_be_text;
+    converted = converted || result.converted_by_code;
   }
   judged.may_return_text = !any || text;
+  judged.result_converted_by_code = converted;
   return judged;
 }
 
@@ -146,6 +152,7 @@ NameScope::Judged NameScope::judge_operator(const QualifiedName& name, Facts& fa
   Judged judged;
   bool any = false;
   bool text = false;
+  bool converted = false;
   for (const Operator* candidate : catalog_.operators_named(name.name)) {
     if (!visible(candidate->schema, name.qualifier)) continue;
     const Function* function = catalog_.function(candidate->function);
@@ -153,9 +160,12 @@ NameScope::Judged NameScope::judge_operator(const QualifiedName& name, Facts& fa
     const Verdict verdict = judge_function(*function);
     if (!any || verdict > judged.verdict) judged = {verdict, function, true, false};
     any = true;
-    text = text || type(function->return_type).may_be_text;
+    const TypeFacts result = type(function->return_type);
+    text = text || result.may_be_text;
+    converted = converted || result.converted_by_code;
   }
   judged.may_return_text = !any || text;
+  judged.result_converted_by_code = converted;
   return judged;
 }
 
@@ -194,6 +204,7 @@ TypeFacts NameScope::facts_of(const Type& type, int depth) const {
     if (type.kind == 'd') result.is_domain = true;
     if (type.category == 'A') result.is_array = true;
     if (type.kind == 'd' && type.oid >= kFirstNormalOid) result.is_user = true;
+    note_casts(type.oid, result);
     return result;
   }
   result.known = true;
@@ -212,7 +223,13 @@ TypeFacts NameScope::facts_of(const Type& type, int depth) const {
   result.is_registry = built_in && type.name.starts_with("reg") && type.name != "regconfig" &&
                        type.name != "regdictionary";
   result.is_user = !built_in && type.kind != 'e' && !of_vouched_extension(type);
+  note_casts(type.oid, result);
   return result;
+}
+
+void NameScope::note_casts(Oid type, TypeFacts& facts) const {
+  facts.cast_runs_code = facts.cast_runs_code || catalog_.code_casts_to(type);
+  facts.converted_by_code = facts.converted_by_code || catalog_.code_converts(type);
 }
 
 bool NameScope::is_type_name(std::string_view name, TypeFacts& type) const {

@@ -26,9 +26,11 @@ struct TypeFacts {
   bool is_clock_type = false;  ///< date, time, timestamp..., also inside an array, range or domain
   bool is_zoned_time = false;  ///< time with time zone: its offset may come from the clock
   bool is_array = false;
-  bool is_registry = false;  ///< regclass and kin
-  bool is_user = false;      ///< outside pg_catalog and no enum
-  bool is_domain = false;    ///< checks of a domain may call functions
+  bool is_registry = false;        ///< regclass and kin
+  bool is_user = false;            ///< outside pg_catalog and no enum
+  bool is_domain = false;          ///< checks of a domain may call functions
+  bool cast_runs_code = false;     ///< a cast to it may call a function of users
+  bool converted_by_code = false;  ///< such a cast may be applied to its values unasked
 };
 
 /// Borrows the catalog; immutable; one per text (the session's path, or that of the catalog's own
@@ -51,7 +53,8 @@ class NameScope {
     Verdict verdict = Verdict::kUnknown;
     const Function* function = nullptr;  ///< the one with that verdict
     bool may_return_text = true;
-    bool clock = false;  ///< one of the candidates is now() or kin
+    bool clock = false;                     ///< one of the candidates is now() or kin
+    bool result_converted_by_code = false;  ///< see TypeFacts
   };
   Judged judge_call(const QualifiedName& name, int arguments, Facts& facts) const;
   Judged judge_operator(const QualifiedName& name, Facts& facts) const;
@@ -72,6 +75,7 @@ class NameScope {
   bool visible(Oid schema, std::string_view qualifier) const;
   void note_path(std::string_view qualifier, Facts& facts) const;
   TypeFacts facts_of(const Type& type, int depth) const;
+  void note_casts(Oid type, TypeFacts& facts) const;
   bool is_trusted(Oid oid, int depth) const;
   bool of_vouched_extension(const Type& type) const;
 

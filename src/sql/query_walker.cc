@@ -9,6 +9,7 @@ void QueryWalker::nodes(size_t count, Node* const* list) {
 }
 
 void QueryWalker::query(const Node* node) {
+  if (names_.catalog().code_converts_built_ins()) run_cast("a cast between built-in types");
   switch (node == nullptr ? PG_QUERY__NODE__NODE__NOT_SET : node->node_case) {
     case PG_QUERY__NODE__NODE_SELECT_STMT:
       return select(*node->select_stmt, nullptr);

@@ -123,6 +123,7 @@ class QueryWalker {
   void sub_link(const PgQuery__SubLink& link);
   void type_cast(const PgQuery__TypeCast& cast);
   void type_name(const TypeName& name);
+  void run_cast(const std::string& what);
   void cast_to(const TypeFacts& type, std::string_view name, const Node* argument);
   void value_function(const PgQuery__SQLValueFunction& function);
   void judge_operator(const QualifiedName& name);
@@ -142,6 +143,7 @@ class QueryWalker {
   bool begin_read(const Relation& relation, bool inherit);
   void check_kind(const Relation& relation);
   void check_columns(const Relation& relation);
+  void judge_conversions(const Relation& relation);
   void read_view(const Relation& view);
   void read_policies(const Relation& relation);
   void judge_listed_function(Oid oid);

@@ -68,6 +68,7 @@ void QueryWalker::read(const Relation& relation, bool inherit) {
   if (expansion_.in_policy) add_family(catalog, relation, inherit, facts_.policy_reads);
   check_kind(relation);
   check_columns(relation);
+  judge_conversions(relation);
   if (inherit && !relation.children.empty()) {
     for (const Relation* member : family_members(catalog, relation)) check_kind(*member);
   }
@@ -104,6 +105,15 @@ void QueryWalker::check_columns(const Relation& relation) {
     facts_.refuse(BypassReason::kUnknownType,
                   in_context(names_.describe(relation.schema, relation.name) + "." + column.name));
     return;
+  }
+}
+
+/// Values of these columns may be converted by functions of users without a word of it in the text.
+void QueryWalker::judge_conversions(const Relation& relation) {
+  for (const Column& column : relation.columns) {
+    if (column.type < kFirstNormalOid || !names_.type(column.type).converted_by_code) continue;
+    return run_cast(in_context("cast of " + names_.describe(relation.schema, relation.name) + "." +
+                               column.name));
   }
 }
 

@@ -160,6 +160,7 @@ void QueryWalker::judge_write_expressions(const Relation& relation) {
   auto& done = expansion_.checks_done;
   if (std::find(done.begin(), done.end(), relation.oid) != done.end()) return;
   done.push_back(relation.oid);
+  judge_conversions(relation);
   const std::string name = names_.describe(relation.schema, relation.name);
   for (const Column& column : relation.columns) {
     if (column.type < kFirstNormalOid || !names_.is_domain(column.type)) continue;

@@ -100,8 +100,8 @@ class Builder {
     find(child).parents.push_back(oid(parent));
   }
 
-  void function(const std::string& name, char volatility, int16_t arguments,
-                const std::string& result, Oid schema = kPublic) {
+  Oid function(const std::string& name, char volatility, int16_t arguments,
+               const std::string& result, Oid schema = kPublic) {
     Function function;
     function.oid = next_++;
     function.schema = schema;
@@ -111,6 +111,12 @@ class Builder {
     function.argument_count = arguments;
     function.return_type = type_oid(result);
     catalog_.functions[function.oid] = function;
+    return function.oid;
+  }
+
+  void cast(const std::string& source, const std::string& target, Oid function,
+            bool only_explicit) {
+    catalog_.casts.push_back({type_oid(source), type_oid(target), function, only_explicit});
   }
 
   void type(const std::string& name, char kind, char category, const std::string& base = "") {
@@ -325,11 +331,15 @@ void add_types(Builder& b) {
   b.type("mood", 'e', 'E');
   b.type("email", 'd', 'S', "text");
   b.type("weird", 'b', 'U');
+  b.type("minted", 'e', 'E');
+  b.type("coined", 'e', 'E');
   b.relation("t_mood", "id int4 m mood");
   b.relation("t_email", "id int4 e email");
   b.relation("t_weird", "id int4 w weird");
   b.relation("t_citext", "id int4 c citext");
   b.relation("t_hstore", "id int4 h hstore");
+  b.relation("t_minted", "id int4 m minted");
+  b.relation("t_coined", "id int4 c coined");
 }
 
 void add_functions(Builder& b) {
@@ -338,6 +348,8 @@ void add_functions(Builder& b) {
   b.function("may_see", 's', 1, "bool");
   b.function("headline", 'i', 1, "text");
   b.function("lower", 'i', 1, "text", kTenant);
+  b.cast("int4", "minted", b.function("mint", 'v', 1, "minted"), true);
+  b.cast("coined", "int4", b.function("melt", 'v', 1, "int4"), false);
 }
 
 Catalog build() {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace pgrecall::sql {
@@ -100,6 +101,14 @@ struct Type {
   Oid base = kInvalidOid;  ///< of a domain
 };
 
+/// A cast of users (pg_cast) that calls a function.
+struct Cast {
+  Oid source = kInvalidOid;
+  Oid target = kInvalidOid;
+  Oid function = kInvalidOid;
+  bool only_explicit = false;  ///< otherwise PostgreSQL applies it unasked, too
+};
+
 /// Immutable once built; shared by all threads as `std::shared_ptr<const Catalog>`. The builder
 /// (adapters) fills the maps and calls `index()` once. Pointers live as long as the snapshot.
 class Catalog {
@@ -121,6 +130,7 @@ class Catalog {
   std::unordered_map<Oid, Function> functions;
   std::unordered_map<Oid, Operator> operators;
   std::unordered_map<Oid, Type> types;
+  std::vector<Cast> casts;
   std::unordered_map<Oid, Role> roles;
   std::unordered_map<Oid, std::string> schemas;
 
@@ -139,7 +149,20 @@ class Catalog {
   const std::vector<const Operator*>& operators_named(std::string_view name) const;
   const std::vector<const Type*>& types_named(std::string_view name) const;
 
+  /// A cast that names this type may call a function that is not known to be harmless.
+  bool code_casts_to(Oid type) const { return code_targets_.contains(type); }
+  /// So may any expression or assignment with a value of this type, which is one of users.
+  bool code_converts(Oid type) const { return code_converted_.contains(type); }
+  /// As `code_converts` between built-in types: any statement may run it.
+  bool code_converts_built_ins() const { return code_converts_built_ins_; }
+
  private:
+  void index_casts();
+
+  std::unordered_set<Oid> code_targets_;
+  std::unordered_set<Oid> code_converted_;
+  bool code_converts_built_ins_ = false;
+
   struct StringHash {
     using is_transparent = void;
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
