@@ -278,6 +278,7 @@ bool ExtendedQuery::answer_count(const Plan& plan, const ClientPortal& portal) {
   const std::string bind = portal.name + '\0' + '\0' + portal.tail;
   const auto message = wire::Bind::decode(bind);
   if (!message) return false;
+  reads_.answered_otherwise();
   const int16_t format = message->result_formats.of(0);
   cache::CachedResult result;
   append_count_description(result.bytes, plan.analysis.plain_count.column_name, format);

@@ -60,6 +60,12 @@ Verdict ReadPath::decide(const ReadRequest& request) {
     lead_flight_ = 0;
     return miss(request);  // goes on by itself: without joining or leading again
   }
+  if (wait_flight_ != 0) {
+    // Decided again because more of the client's bytes have come. A second joining would be
+    // answered as well, and that answer be taken for one to the client's next read.
+    if (wait_key_ == request.key.bytes) return Verdict::kWait;
+    leave_flight();
+  }
   result_ = core_.worker.shared.results.find(request.key);
   kind_ = stats::HitKind::kTier1;
   if (result_ && usable(*result_, request)) {
@@ -104,8 +110,15 @@ Verdict ReadPath::miss(const ReadRequest& request) {
   return Verdict::kBypass;
 }
 
+void ReadPath::answered_otherwise() {
+  question_ = nullptr;
+  leave_flight();
+  end_flight(nullptr);
+}
+
 void ReadPath::served(const Plan& plan) {
   question_ = nullptr;
+  leave_flight();
   end_flight(nullptr);  // a client that led while waiting for its lease and then found the answer
   core_.worker.stats.hit(*plan.fingerprint_stats, kind_, core_.worker.precise_now() - started_,
                          result_->origin_time, result_->bytes.size());
@@ -113,14 +126,14 @@ void ReadPath::served(const Plan& plan) {
 }
 
 void ReadPath::bypassed(const Plan& plan, BypassReason reason) {
-  question_ = nullptr;
-  end_flight(nullptr);
+  answered_otherwise();
   if (!plan.counts_as_read || plan.fingerprint_stats == nullptr) return;
   core_.worker.stats.bypass(*plan.fingerprint_stats, static_cast<uint8_t>(reason));
 }
 
 void ReadPath::forwarded_miss(const ReadRequest& request) {
   PGR_ASSERT(fill_ == nullptr);
+  leave_flight();
   core_.worker.stats.miss(*request.plan->fingerprint_stats);
   auto fill = std::make_unique<Fill>();
   fill->flight = std::exchange(lead_flight_, 0);
@@ -156,7 +169,8 @@ void ReadPath::on_flight(uint64_t query, cache::CachedResultPtr result) {
   wait_flight_ = 0;
 }
 
-void ReadPath::stop_waiting() {
+/// Nothing of a flight that was waited for outlives the read that waited.
+void ReadPath::leave_flight() {
   if (wait_flight_ != 0) {
     core_.worker.shared.flights.leave(wait_flight_,
                                       {core_.worker.index, core_.session_id, query_number_});
@@ -164,8 +178,10 @@ void ReadPath::stop_waiting() {
   }
   flight_ended_ = false;
   flight_result_ = nullptr;
-  question_ = nullptr;
-  end_flight(nullptr);
+}
+
+void ReadPath::stop_waiting() {
+  answered_otherwise();
   if (fill_) {
     refuse(BypassReason::kNoBypass);
     finish(true);

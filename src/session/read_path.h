@@ -39,6 +39,8 @@ class ReadPath {
   sql::BypassReason reason() const { return reason_; }
   void set_reason(sql::BypassReason reason) { reason_ = reason; }
 
+  /// What was decided is answered in another way: nobody waits for this client any more.
+  void answered_otherwise();
   void served(const Plan& plan);
   void bypassed(const Plan& plan, sql::BypassReason reason);
   /// The miss is about to leave: takes the stamp (rule 1), leads the flight, starts recording.
@@ -97,6 +99,7 @@ class ReadPath {
   cache::CachedResultPtr decode_answer(const ReadRequest& request) const;
   void put_in_tier_two();
   void end_flight(cache::CachedResultPtr result);
+  void leave_flight();
   TimePoint expiry(const Fill& fill);
   bool store();
   double random_share();

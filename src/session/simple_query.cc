@@ -80,6 +80,7 @@ void SimpleQuery::serve() {
 bool SimpleQuery::answer_count(const Plan& plan) {
   int64_t rows = 0;
   if (!estimated_count(core_, plan, &rows)) return false;
+  reads_.answered_otherwise();
   append_count(core_.output, plan.analysis.plain_count.column_name, rows, wire::kTextFormat, true);
   wire::append_ready_for_query(core_.output, core_.visible_status());
   if (core_.in_transaction()) core_.read_locally = true;

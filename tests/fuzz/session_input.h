@@ -26,7 +26,7 @@ class SessionInput {
     if (world_.hostile) return;
     // Nothing is left behind: no lease, no fence, nobody in line.
     for (size_t i = 0; i < world_.servers_made(); ++i) {
-      if (world_.server(i).sleeping()) world_.server(i).wake();
+      if (world_.server(i).sleeping()) world_.wake(i);
     }
     world_.pump();
     const auto numbers = world_.pool().numbers();
@@ -155,7 +155,7 @@ class SessionInput {
         if (byte() % 8 == 0) be_hostile(server);
         return;
       case 5:
-        if (server != SIZE_MAX && world_.server(server).sleeping()) world_.server(server).wake();
+        if (server != SIZE_MAX && world_.server(server).sleeping()) world_.wake(server);
         return;
       case 6:
         world_.outside_write("t");

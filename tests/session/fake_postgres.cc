@@ -71,6 +71,10 @@ std::vector<std::string> words(std::string_view text) {
   return out;
 }
 
+std::string word(const std::vector<std::string>& list, size_t at) {
+  return at < list.size() ? list[at] : std::string();
+}
+
 bool has(const std::vector<std::string>& list, std::string_view word) {
   return std::find(list.begin(), list.end(), word) != list.end();
 }
@@ -218,6 +222,10 @@ void FakePostgres::run_queue() {
   while (!statements_left_.empty()) {
     const std::string sql = statements_left_.front();
     const auto list = words(sql);
+    if (list.empty()) {
+      error({"42601", "syntax error"});
+      return end_query(true);
+    }
     if (has(list, "sleeps") && !std::exchange(woken_, false)) {
       if (std::exchange(cancelled_, false)) {
         error({"57014", "canceling statement due to user request"});
@@ -250,10 +258,8 @@ void FakePostgres::run_queue() {
 
 void FakePostgres::end_query(bool error) {
   statements_left_.clear();
-  if (error)
-    failed_ = block_;
-  else if (!block_)
-    commit();
+  if (error && block_) fail_block();
+  if (!error && !block_) commit();
   if (error && !block_) roll_back();
   ready();
 }
@@ -323,9 +329,15 @@ void FakePostgres::skip_after(const Failure& failure) {
   error(failure);
   skipping_ = true;
   if (block_)
-    failed_ = true;
+    fail_block();
   else
     roll_back();
+}
+
+/// What was set since the last savepoint is taken back at once.
+void FakePostgres::fail_block() {
+  failed_ = true;
+  settings_ = levels_.back().settings;
 }
 
 void FakePostgres::parse(const wire::Frame& frame) {
@@ -472,6 +484,7 @@ FakePostgres::Outcome FakePostgres::run(const std::string& sql, const std::strin
   }
   log.push_back(sql);
   const auto list = words(sql);
+  if (list.empty()) return fail("42601", "syntax error");
   if (failed_ && !ends_transaction(sql)) return fail("25P02", "current transaction is aborted");
   if (has(list, "fails")) return fail("22012", "division by zero");
   const std::string& verb = list[0];
@@ -495,20 +508,24 @@ FakePostgres::Outcome FakePostgres::run(const std::string& sql, const std::strin
     return outcome;
   }
   if (verb == "create" && has(list, "temp")) temporary_.insert(after(list, "table"));
-  if (verb == "prepare") prepared_[list.at(1)] = sql.substr(lower(sql).find(" as ") + 4);
+  if (verb == "prepare") {
+    const size_t at = lower(sql).find(" as ");
+    if (at == std::string::npos) return fail("42601", "syntax error");
+    prepared_[word(list, 1)] = sql.substr(at + 4);
+  }
   if (verb == "execute") {
-    const auto at = prepared_.find(list.at(1));
+    const auto at = prepared_.find(word(list, 1));
     if (at == prepared_.end()) return fail("26000", "prepared statement does not exist");
     return run(at->second, shown);
   }
-  if (verb == "deallocate" && list.at(1) == "all") prepared_.clear();
-  if (verb == "deallocate" && list.at(1) != "all" && prepared_.erase(list[1]) == 0) {
-    return fail("26000", "prepared statement \"" + list[1] + "\" does not exist");
+  if (verb == "deallocate" && word(list, 1) == "all") prepared_.clear();
+  if (verb == "deallocate" && word(list, 1) != "all" && prepared_.erase(word(list, 1)) == 0) {
+    return fail("26000", "prepared statement \"" + word(list, 1) + "\" does not exist");
   }
   outcome.tag = verb;
   for (char& c : outcome.tag) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   if (verb == "create") outcome.tag = "CREATE TABLE";
-  if (verb == "deallocate" && list.at(1) == "all") outcome.tag = "DEALLOCATE ALL";
+  if (verb == "deallocate" && word(list, 1) == "all") outcome.tag = "DEALLOCATE ALL";
   return outcome;
 }
 
@@ -524,7 +541,7 @@ FakePostgres::Outcome FakePostgres::run_transaction_command(const std::string& s
   if (list[0] == "savepoint" || list[0] == "release") {
     if (!block_) return fail("25P01", "no transaction");
     if (list[0] == "savepoint") {
-      levels_.push_back({list.at(1), settings_, pending_});
+      levels_.push_back({word(list, 1), settings_, pending_});
       outcome.tag = "SAVEPOINT";
       return outcome;
     }
@@ -618,7 +635,7 @@ FakePostgres::Outcome FakePostgres::change_setting(const std::string& sql) {
   Outcome outcome;
   if (list[0] == "show") {
     outcome.selects = true;
-    outcome.rows = {setting(list.at(1))};
+    outcome.rows = {setting(word(list, 1))};
     outcome.tag = "SHOW";
     return outcome;
   }
@@ -633,18 +650,18 @@ FakePostgres::Outcome FakePostgres::change_setting(const std::string& sql) {
   }
   outcome.tag = list[0] == "set" ? "SET" : "RESET";
   if (list[0] == "reset") {
-    if (list.at(1) == "all") {
+    if (word(list, 1) == "all") {
       const std::string role = settings_.session["role"];
       settings_ = {};
       if (!role.empty()) settings_.session["role"] = role;
     } else {
-      settings_.session.erase(list[1]);
-      settings_.local.erase(list[1]);
+      settings_.session.erase(word(list, 1));
+      settings_.local.erase(word(list, 1));
     }
     return outcome;
   }
-  const bool local = list.at(1) == "local";
-  const std::string name = list.at(local ? 2 : 1);
+  const bool local = word(list, 1) == "local";
+  const std::string name = word(list, local ? 2 : 1);
   if (name == "transaction") return outcome;
   const size_t at = lower(sql).find(name) + name.size();
   std::string value = trimmed(sql.substr(at));
@@ -682,6 +699,11 @@ void FakePostgres::wake() {
   PGR_ASSERT(std::exchange(sleeping_, false));
   woken_ = true;
   process();
+}
+
+void FakePostgres::die() {
+  sleeping_ = false;
+  input_.clear();
 }
 
 void FakePostgres::cancel() {

@@ -42,6 +42,8 @@ class FakePostgres {
   bool sleeping() const { return sleeping_; }
   void wake();
   void cancel();
+  /// The backend ends, and with it whatever it was about to do.
+  void die();
   /// A notice, a notification or the like, out of turn.
   void say(std::string_view bytes) { out += bytes; }
   uint32_t process_id() const { return process_id_; }
@@ -104,6 +106,7 @@ class FakePostgres {
   void begin();
   void commit();
   void roll_back();
+  void fail_block();
   void error(const Failure& failure);
   void skip_after(const Failure& failure);
   void ready();

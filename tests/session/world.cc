@@ -1,7 +1,5 @@
 #include "session/world.h"
 
-#include <gtest/gtest.h>
-
 #include <utility>
 
 #include "pgrecall/session/tracked_writes.h"
@@ -221,7 +219,7 @@ Client& World::client(std::map<std::string, std::string> parameters) {
   parameters.try_emplace("database", "site");
   Client& client = stranger();
   const std::string got = client.ask(startup(parameters));
-  EXPECT_TRUE(got.ends_with("K Z(I)")) << got;
+  PGR_ASSERT(got.ends_with("K Z(I)"));
   return client;
 }
 
@@ -276,33 +274,68 @@ void World::pump() {
   }
 }
 
-bool World::move_bytes() {
+bool World::take_client_output() {
   bool moved = false;
   clients_.for_each([&](SlotId, Client& client) {
     std::string& output = client.session.output();
     moved = moved || !output.empty();
     client.inbox += std::exchange(output, {});
   });
+  return moved;
+}
+
+bool World::send(Server& server) {
+  if (server.closing || server.connection->output().empty()) return false;
+  fakes_[server.index]->receive(std::exchange(server.connection->output(), {}));
+  return true;
+}
+
+bool World::deliver(Server& server, size_t bytes) {
+  FakePostgres& fake = *fakes_[server.index];
+  if (server.closing || server.held || fake.out.empty()) return false;
+  const std::string said = fake.out.substr(0, bytes);
+  fake.out.erase(0, said.size());
+  if (!every_byte) {
+    server.connection->on_bytes(said);
+    return true;
+  }
+  for (const char& byte : said) server.connection->on_bytes({&byte, 1});
+  return true;
+}
+
+bool World::move_bytes() {
+  bool moved = take_client_output();
   std::vector<SlotId> ids;
   servers_.for_each([&](SlotId id, Server&) { ids.push_back(id); });
   for (SlotId id : ids) {
     Server* server = servers_.find(id);
-    if (server == nullptr || server->closing) continue;
-    FakePostgres& fake = *fakes_[server->index];
-    if (!server->connection->output().empty()) {
-      fake.receive(std::exchange(server->connection->output(), {}));
-      moved = true;
-    }
-    if (server->held || fake.out.empty()) continue;
-    const std::string bytes = std::exchange(fake.out, {});
-    moved = true;
-    if (!every_byte) {
-      server->connection->on_bytes(bytes);
-      continue;
-    }
-    for (const char& byte : bytes) server->connection->on_bytes({&byte, 1});
+    if (server == nullptr) continue;
+    moved = send(*server) || moved;
+    moved = deliver(*server, std::string::npos) || moved;
   }
   return moved;
+}
+
+bool World::step(std::mt19937& random) {
+  take_client_output();
+  std::vector<SlotId> ids;
+  servers_.for_each([&](SlotId id, Server&) { ids.push_back(id); });
+  // Starts anywhere and takes the first thing that is due.
+  const size_t choices = ids.size() * 2 + 1;
+  const size_t start = random() % choices;
+  for (size_t i = 0; i < choices; ++i) {
+    const size_t choice = (start + i) % choices;
+    if (choice == ids.size() * 2) {
+      if (tasks_.empty()) continue;
+      const auto task = std::move(tasks_.front());
+      tasks_.pop_front();
+      task();
+      return true;
+    }
+    Server& server = *servers_.find(ids[choice / 2]);
+    if (choice % 2 == 0 ? send(server) : deliver(server, 1 + random() % 60)) return true;
+  }
+  return take_client_output();
 }
 
 // ---- SessionHost ----
@@ -327,12 +360,14 @@ bool World::may_connect(const upstream::Pool& pool) const {
 upstream::ServerConnection* World::acquire(ClientSession& session, bool for_login) {
   upstream::Pool& pool = *session.pool();
   const upstream::Waiter waiter{0, session.id(), next_ticket_++, for_login};
-  const upstream::Grant grant = pool.acquire(waiter, may_connect(pool));
-  if (grant.kind == upstream::Grant::Kind::kUse) {
+  upstream::Grant grant = pool.acquire(waiter, may_connect(pool));
+  while (grant.kind == upstream::Grant::Kind::kUse) {
     Server* server = servers_.find(grant.server.server);
-    PGR_ASSERT(server != nullptr && !server->closing);
-    server->connection->set_user(&session);
-    return server->connection.get();
+    if (server != nullptr && !server->closing) {
+      server->connection->set_user(&session);
+      return server->connection.get();
+    }
+    grant = pool.acquire(waiter, may_connect(pool));  // it has just ended
   }
   act(grant, waiter, pool);
   return nullptr;
@@ -477,9 +512,10 @@ void World::flush_later(upstream::ServerConnection&) {}
 
 void World::server_idle(upstream::ServerConnection& connection) {
   connection.set_user(nullptr);
-  EXPECT_TRUE(connection.queue().empty());
-  EXPECT_EQ(connection.status(), 'I');
-  EXPECT_EQ(server(servers_.find(connection.id)->index).status(), 'I');
+  PGR_ASSERT(connection.queue().empty() && !connection.queue().unsynced());
+  PGR_ASSERT(!connection.queue().skipping_to_sync() && !connection.queue().uncertain());
+  PGR_ASSERT(connection.status() == 'I');
+  PGR_ASSERT(hostile || server(servers_.find(connection.id)->index).status() == 'I');
   upstream::Pool& pool = *connection.pool;
   if (connection.pool_generation != pool.generation()) {
     servers_.find(connection.id)->closing = true;
@@ -503,12 +539,20 @@ void World::kill(size_t index, std::string_view sqlstate) {
   const std::string said = std::exchange(fakes_[index]->out, {});
   if (!server.held) connection.on_bytes(said);
   if (!sqlstate.empty()) {
+    fakes_[index]->die();
     std::string bytes;
     wire::append_error(bytes, "FATAL", sqlstate, "terminating");
     connection.on_bytes(bytes);
   }
   connection.on_end();
   pump();
+}
+
+void World::wake(size_t index) {
+  fakes_.at(index)->wake();
+  for (invalidation::FenceToken fence : std::exchange(orphans_[fakes_[index]->process_id()], {})) {
+    epochs.settle_committed(fence);
+  }
 }
 
 // ---- CatalogPort, CountPort, the outside ----
@@ -527,8 +571,14 @@ void World::reread(DatabaseState&, invalidation::FenceToken fence, bool certain)
   });
 }
 
-void World::settle_when_gone(DatabaseState&, uint32_t, std::string,
+void World::settle_when_gone(DatabaseState&, uint32_t process_id, std::string,
                              std::vector<invalidation::FenceToken> fences) {
+  for (const auto& fake : fakes_) {
+    if (fake->process_id() != process_id || !fake->sleeping()) continue;
+    auto& waiting = orphans_[process_id];
+    waiting.insert(waiting.end(), fences.begin(), fences.end());
+    return;
+  }
   unsettled.insert(unsettled.end(), fences.begin(), fences.end());
   if (!settle_gone) return;
   for (invalidation::FenceToken fence : unsettled) epochs.settle_committed(fence);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,6 +66,9 @@ class World final : public SessionHost,
   /// A client that has sent nothing yet.
   Client& stranger(bool local = true);
   void pump();
+  /// Does one small thing that is due, chosen at random: a part of a reply arrives, a request is
+  /// read, a task runs. False if nothing is due.
+  bool step(std::mt19937& random);
 
   /// Servers by order of creation, whether they still live or not.
   FakePostgres& server(size_t index);
@@ -75,10 +79,16 @@ class World final : public SessionHost,
   /// The statements that reached any server, in order of arrival, set-up of connections excepted.
   std::vector<std::string> asked() const;
   void hold(size_t index, bool held) { of(index).held = held; }
-  /// The server's connection ends, after FATAL with `sqlstate` if it is not empty.
+  /// The server's connection ends, after FATAL with `sqlstate` if it is not empty. Without one the
+  /// backend runs a statement that is under way to its end: see `wake`.
   void kill(size_t index, std::string_view sqlstate);
+  /// A sleeping statement goes on. If its connection was lost, the fences of its unknown outcome
+  /// are settled afterwards.
+  void wake(size_t index);
   /// New server connections cannot be opened.
   bool refuse_connections = false;
+  /// Servers may say anything: what they claim is not checked against what they are.
+  bool hostile = false;
 
   uint64_t hits() const;
   uint64_t misses() const;
@@ -154,6 +164,9 @@ class World final : public SessionHost,
   bool wants(SlotId session) const;
   bool may_connect(const upstream::Pool& pool) const;
   bool move_bytes();
+  bool take_client_output();
+  bool send(Server& server);
+  bool deliver(Server& server, size_t bytes);
 
   invalidation::PreparedTransactions prepared_;
   cache::ResultCache results_{16 << 20, 1 << 20};
@@ -169,6 +182,7 @@ class World final : public SessionHost,
   SlotTable<Client> clients_;
   std::deque<std::function<void()>> tasks_;
   std::map<uint32_t, SlotId> tickets_;
+  std::map<uint32_t, std::vector<invalidation::FenceToken>> orphans_;  ///< by process id
   size_t servers_made_ = 0;
   uint64_t catalog_version_ = 1;
   uint64_t next_ticket_ = 1;
