@@ -99,8 +99,6 @@ def test_trap13_set_local_and_its_rollback(env, tenants):
     env.until_hit(lambda: client.rows(sql), lambda: [(a,)])
 
 
-@pytest.mark.skip(reason="not built: a session that began before ALTER ROLE/DATABASE SET takes the new default when "
-                  "its pool is renewed; README, limits")
 def test_trap13_alter_role_and_database_set(env, tenants):
     a, b, table = tenants
     sql = f"SELECT v FROM {table}"

@@ -60,6 +60,7 @@ void SessionCore::adopt(upstream::ServerConnection& leased) {
   server = &leased;
   if (baseline != leased.baseline()) {
     const bool same = baseline && baseline->hash == leased.baseline()->hash;
+    if (!same && baseline) settings.keep_defaults(baseline->defaults, leased.baseline()->defaults);
     baseline = leased.baseline();
     if (!same) context = nullptr;
   }

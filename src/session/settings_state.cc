@@ -24,6 +24,21 @@ void SettingsState::set_startup(upstream::Setting setting) {
   changed_ = true;
 }
 
+void SettingsState::keep_defaults(const std::vector<upstream::DefaultSetting>& then,
+                                  const std::vector<upstream::DefaultSetting>& now) {
+  auto at = now.begin();
+  for (const upstream::DefaultSetting& old : then) {
+    while (at != now.end() && at->name < old.name) ++at;
+    const bool known = at != now.end() && at->name == old.name;
+    if (known && (at->value == old.value || (!at->fixed && !old.fixed))) continue;
+    if (!old.settable || startup_.find(old.name) != nullptr) continue;
+    upstream::Setting setting{old.name, old.value, upstream::set_statement(old.name, old.value)};
+    if (now_.client.find(old.name) == nullptr) now_.client.set(setting);
+    startup_.set(std::move(setting));
+    changed_ = true;
+  }
+}
+
 void SettingsState::erase(std::string_view name) {
   now_.local.erase(name);
   now_.server.erase(name);

@@ -31,6 +31,10 @@ class SettingsState {
 
   /// What the client asked for in its start-up packet: RESET returns to it.
   void set_startup(upstream::Setting setting);
+  /// The server connection has the defaults `now`, the session began under `then`: what ALTER ROLE
+  /// or ALTER DATABASE has changed in between is kept as if it had come in the start-up packet.
+  void keep_defaults(const std::vector<upstream::DefaultSetting>& then,
+                     const std::vector<upstream::DefaultSetting>& now);
   /// A lease: the connection now has what the client believes.
   void applied_to_server() { now_.server = now_.client; }
   /// The lease is on a connection with these settings, not yet synchronised.

@@ -14,7 +14,7 @@ namespace {
 
 /// Everything that decides what a statement means here before the client has changed anything. The
 /// hash is over all visible settings, those of ALTER ROLE, DATABASE and SYSTEM included; custom
-/// settings do not show, their source (pg_db_role_setting) does.
+/// settings do not show, so those are taken that pg_db_role_setting names.
 constexpr std::string_view kInspectionSql =
     "SELECT (SELECT d.oid FROM pg_catalog.pg_database d"
     " WHERE d.datname = pg_catalog.current_database()),"
@@ -27,10 +27,16 @@ constexpr std::string_view kInspectionSql =
     " (SELECT pg_catalog.to_char(pg_catalog.timezone('UTC', a.backend_start),"
     " 'YYYY-MM-DD HH24:MI:SS.US') FROM pg_catalog.pg_stat_activity a"
     " WHERE a.pid = pg_catalog.pg_backend_pid()),"
-    " (SELECT pg_catalog.md5(pg_catalog.string_agg(s.name || '=' || s.setting, ',' ORDER BY"
-    " s.name)) FROM pg_catalog.pg_settings s WHERE s.context IN ('user', 'superuser')"
-    " AND s.name NOT IN ('in_hot_standby',"
-    " 'transaction_read_only', 'application_name', 'client_encoding')),"
+    " (SELECT pg_catalog.string_agg(s.name || '=' || s.kind || s.setting, pg_catalog.chr(1)"
+    " ORDER BY s.name COLLATE \"C\") FROM (SELECT n.name, n.setting, CASE WHEN n.context <> 'user'"
+    " THEN '#' WHEN n.source IN ('global', 'database', 'user', 'database user') THEN '!' ELSE '-'"
+    " END AS kind FROM pg_catalog.pg_settings n WHERE n.context IN ('user', 'superuser')"
+    " AND n.name NOT IN ('in_hot_standby', 'transaction_read_only', 'application_name',"
+    " 'client_encoding') UNION SELECT k.name, pg_catalog.current_setting(k.name, true), '!'"
+    " FROM pg_catalog.pg_db_role_setting c, LATERAL (SELECT pg_catalog.split_part(u, '=', 1) AS"
+    " name FROM pg_catalog.unnest(c.setconfig) u) k WHERE k.name LIKE '%.%' AND NOT EXISTS (SELECT"
+    " FROM pg_catalog.pg_settings n WHERE n.name = k.name) AND pg_catalog.current_setting(k.name,"
+    " true) IS NOT NULL) s),"
     " (SELECT pg_catalog.md5(COALESCE(pg_catalog.string_agg(c.setdatabase::text || '.' ||"
     " c.setrole::text || '=' || c.setconfig::text, ',' ORDER BY c.setdatabase, c.setrole), ''))"
     " FROM pg_catalog.pg_db_role_setting c)";
@@ -184,6 +190,7 @@ void ServerConnection::take_baseline(const wire::Frame& row) {
   baseline->in_recovery = values[8] == "t";
   baseline->server_version_num = static_cast<int>(to_u32(values[9]));
   backend_start_ = values[10];
+  baseline->defaults = parse_default_settings(values[11]);
   baseline_ = std::move(baseline);
 }
 

@@ -39,6 +39,21 @@ std::string quote_parts(std::string_view name) {
 
 }  // namespace
 
+std::vector<DefaultSetting> parse_default_settings(std::string_view text) {
+  std::vector<DefaultSetting> settings;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\x01'), text.size());
+    const std::string_view item = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const size_t equals = item.find('=');
+    if (equals == std::string_view::npos || equals + 1 >= item.size()) continue;
+    const char kind = item[equals + 1];
+    settings.push_back({std::string(item.substr(0, equals)), std::string(item.substr(equals + 2)),
+                        kind == '!', kind != '#'});
+  }
+  return settings;
+}
+
 void SettingMap::set(Setting setting) {
   auto at = std::lower_bound(settings_.begin(), settings_.end(), setting.name,
                              [](const Setting& a, const std::string& b) { return a.name < b; });

@@ -44,6 +44,7 @@ struct Baseline {
   std::string standard_conforming_strings;
   std::string client_encoding;
   std::string time_zone;
+  std::vector<DefaultSetting> defaults;  ///< ordered by name
   bool in_recovery = false;
   int server_version_num = 0;
 };

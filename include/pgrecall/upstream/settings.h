@@ -15,6 +15,18 @@ struct Setting {
   friend bool operator==(const Setting&, const Setting&) = default;
 };
 
+/// The value of a run-time parameter before the client has set anything.
+struct DefaultSetting {
+  std::string name;
+  std::string value;
+  bool fixed = false;     ///< by ALTER ROLE or ALTER DATABASE: of sessions that begin afterwards
+  bool settable = false;  ///< by any user
+};
+
+/// Reads `name=<kind>value` items, ordered by name and separated by \x01, where <kind> is ! for one
+/// that is fixed, - for one that follows the configuration, # for one that not everybody may set.
+std::vector<DefaultSetting> parse_default_settings(std::string_view text);
+
 /// A value, ordered by name. Two server connections whose maps are equal behave alike.
 class SettingMap {
  public:
