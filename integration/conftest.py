@@ -125,12 +125,9 @@ def pytest_runtest_makereport(item, call):
 # What a test expects and this version does not do, with the reason that is printed for the skip. A test
 # leaves this list by passing.
 PINS_ARE_COARSE = ("not built: a pin is lifted by DISCARD ALL, CLOSE, UNLISTEN * or DEALLOCATE ALL, not when the last "
-                   "temporary object, lock or prepared statement goes; a failed statement of unknown effect pins")
+                   "temporary object, lock or prepared statement goes")
 NOT_BUILT = {
     "test_pooling.py::test_state_pins_its_client_until_it_is_gone": PINS_ARE_COARSE,
-    "test_pooling.py::test_a_statement_that_never_ran_pins_nobody": PINS_ARE_COARSE,
-    "test_pooling.py::test_discard_all_of_one_client_leaves_the_statements_of_others":
-        "not built: counted on a server connection that keeps the statements of others over DISCARD ALL",
     "test_tier_two.py::test_values_of_an_earlier_process_are_never_served":
         "expects every value to be put; the bounded queue to Redis drops some of a burst",
 }

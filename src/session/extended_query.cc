@@ -6,6 +6,7 @@
 #include "pgrecall/wire/builder.h"
 #include "pgrecall/wire/frontend.h"
 #include "session/count_answer.h"
+#include "session/refusal.h"
 
 namespace pgrecall::session {
 
@@ -356,9 +357,7 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
       failed_ = true;
       unnamed_failed_ =
           step.note == kParseNote && !parsing_.empty() && parsing_.front()->name.empty();
-      if (step.reply == Reply::kExecute && !executing_.empty() && executing_.front().plans) {
-        transaction_.failed(executing_.front().plans->plans.front(), executing_.front().entry);
-      }
+      if (step.reply == Reply::kExecute && !executing_.empty()) execute_failed(frame.payload);
       rewrite_error(step, frame, rewritten);
       return;
     default:
@@ -368,6 +367,7 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
   const Executing executed = std::move(executing_.front());
   const auto& plans = executed.plans;
   executing_.pop_front();
+  if (!plans) core_.pins |= sql::kSessionUnknown;
   const auto complete = frame.type == wire::kCommandComplete
                             ? wire::CommandComplete::decode(frame.payload)
                             : std::nullopt;
@@ -379,6 +379,14 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
   if (!plans) return;
   transaction_.completed(plans->plans.front(), executed.entry, complete->tag);
   if (plans->plans.front().analysis.session_effects & sql::kSessionDiscardAll) discard_ = true;
+}
+
+void ExtendedQuery::execute_failed(std::string_view error) {
+  const Executing& failed = executing_.front();
+  if (failed.plans)
+    transaction_.failed(failed.plans->plans.front(), failed.entry, !failed.plans->multi(), error);
+  else if (!refused_unknown_portal(error))
+    core_.pins |= sql::kSessionUnknown;
 }
 
 void ExtendedQuery::rewrite_error(const upstream::Step& step, const wire::Frame& frame,

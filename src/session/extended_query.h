@@ -88,6 +88,7 @@ class ExtendedQuery {
   void hide_unnamed_portal(std::string_view message);
   void ensure_portal(ClientPortal& portal);
   void own_reply(std::string bytes, uint32_t note);
+  void execute_failed(std::string_view error);
   void rewrite_error(const upstream::Step& step, const wire::Frame& frame, std::string* rewritten);
   void hold(const wire::Frame& frame, Held held);
 

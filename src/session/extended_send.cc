@@ -298,7 +298,6 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
     unknown.writes.ids = core_.database->opaque_dependencies();
     unknown.writes.effect = sql::Effect::kOpaque;
     unknown.suspects_catalog = true;
-    core_.pins |= sql::kSessionUnknown;
   }
   const Plan& plan = plans ? plans->plans.front() : unknown;
   if (plan.writes.effect != sql::Effect::kNone) core_.worker.stats.writes.add();

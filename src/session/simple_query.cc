@@ -144,7 +144,8 @@ void SimpleQuery::on_reply(const wire::Frame& frame) {
       return;
     case wire::kErrorResponse:
       if (plans_ && next_statement_ < plans_->plans.size()) {
-        transaction_.failed(plans_->plans[next_statement_], entry_);
+        transaction_.failed(plans_->plans[next_statement_], entry_, !plans_->multi(),
+                            frame.payload);
       }
       return;
     case wire::kCommandComplete: {

@@ -5,6 +5,7 @@
 #include "pgrecall/base/fault.h"
 #include "pgrecall/wire/backend.h"
 #include "pgrecall/wire/error_fields.h"
+#include "session/refusal.h"
 
 namespace pgrecall::session {
 
@@ -14,21 +15,6 @@ using invalidation::StatementWrites;
 using upstream::Reply;
 
 namespace {
-
-/// The raw parser's own error, raised before any statement of the text ran (scan.l,
-/// scanner_yyerror).
-bool is_raw_parser_error(std::string_view payload) {
-  const auto error = wire::ErrorResponse::decode(payload);
-  if (!error) return false;
-  bool syntax = false;
-  bool scanner = false;
-  for (const wire::ErrorField& field : error->fields) {
-    if (field.code == 'W' || field.code == 'q') return false;  // inside a function's text
-    syntax = syntax || (field.code == 'C' && field.value == "42601");
-    scanner = scanner || (field.code == 'R' && field.value == "scanner_yyerror");
-  }
-  return syntax && scanner;
-}
 
 bool is_constraint_error(std::string_view sqlstate) {
   return sqlstate == "23505" || sqlstate == "23503" || sqlstate == "23P01";

@@ -4,6 +4,7 @@
 
 #include "pgrecall/wire/builder.h"
 #include "session/prepared_statements.h"
+#include "session/refusal.h"
 
 namespace pgrecall::session {
 
@@ -198,7 +199,9 @@ void Transaction::apply_session_effects(const Plan& plan, const std::shared_ptr<
   }
 }
 
-void Transaction::failed(const Plan& plan, const std::shared_ptr<TextEntry>& entry) {
+void Transaction::failed(const Plan& plan, const std::shared_ptr<TextEntry>& entry,
+                         bool is_only_one, std::string_view error) {
+  if (is_only_one && refused_before_running(plan, error)) return;
   // What outlives the rollback of a statement: session locks, and whatever opaque code did.
   const uint32_t effects = plan.analysis.session_effects;
   core_.pins |= effects & sql::kSessionAdvisoryLock;

@@ -22,8 +22,9 @@ class Transaction {
   void begin_unit();
   /// CommandComplete of one statement.
   void completed(const Plan& plan, const std::shared_ptr<TextEntry>& entry, std::string_view tag);
-  /// ErrorResponse of one statement.
-  void failed(const Plan& plan, const std::shared_ptr<TextEntry>& entry);
+  /// ErrorResponse of one statement; `error` is its payload. `is_only_one`: of its Query.
+  void failed(const Plan& plan, const std::shared_ptr<TextEntry>& entry, bool is_only_one,
+              std::string_view error);
   /// ReadyForQuery ended a unit; `error`: an ErrorResponse was in it.
   void ready(char status, bool error);
 
