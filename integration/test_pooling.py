@@ -175,6 +175,41 @@ def test_a_statement_that_never_ran_pins_nobody(env, statement):
     assert client.rows("SELECT 2") == [("2",)]
 
 
+RAN_AND_FAILED = {
+    "inner_text": (["SELECT {f}('selec 1')"], "42601"),
+    "inner_name": (["SELECT {f}('SELECT nosuch')"], "42703"),
+    "inner_execute": (["SELECT {f}('EXECUTE nosuch')"], "26000"),
+    "type_by_text": (["SELECT {f}('SELECT 1'), v::regtype FROM {t}"], "42704"),
+    "plan_made_anew": (["PREPARE again (int) AS SELECT v FROM {t} WHERE $1 = 1", "DROP TABLE {t}",
+                        "EXECUTE again({f}('SELECT 1'))"], "42P01"),
+}
+
+
+@pytest.mark.parametrize("name, protocol", [(name, protocol) for name in RAN_AND_FAILED
+                                            for protocol in ("simple", "extended")
+                                            # Describe makes the plan anew, before anything ran.
+                                            if (name, protocol) != ("plan_made_anew", "extended")])
+def test_a_statement_that_ran_and_failed_in_the_parser_keeps_its_connection(env, name, protocol):
+    """The same errors as of a statement that never ran, but a lock was taken: nobody inherits it."""
+    statements, sqlstate = RAN_AND_FAILED[name]
+    function, table = env.name("ran"), env.name("ran_table")
+    env.run(f"CREATE FUNCTION {function}(t text) RETURNS int LANGUAGE plpgsql AS "
+            "$$BEGIN PERFORM pg_advisory_lock(78); EXECUTE t; RETURN 1; END$$",
+            f"CREATE TABLE {table} AS SELECT 'nosuch' AS v")
+    env.proxy.wait_catalog(env.database)
+    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+    client, other = env.wire(), env.wire()
+    send = client.query if protocol == "simple" else client.extended
+    for statement in statements:
+        reply = send(statement.format(f=function, t=table))
+    assert reply.sqlstate == sqlstate
+    waiting = Background(other.query, locks)
+    assert client.rows(locks) == [("1",)]
+    client.close()
+    assert waiting.result().rows == [("0",)]
+    env.run(f"DROP TABLE IF EXISTS {table}", f"DROP FUNCTION {function}")
+
+
 def test_notifications_reach_a_pinned_listener(env, new_proxy, postgres, database):
     proxy = new_proxy(postgres.port, {"pool": {"size": 3}})
     listener = proxy.connect(database)

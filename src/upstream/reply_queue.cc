@@ -152,10 +152,16 @@ Step ReplyQueue::finish(Step step) {
   expected_.pop_front();
   if (step.reply == Reply::kQuery || step.reply == Reply::kFunctionCall) {
     // It ended the implicit transaction of what was sent before it.
-    unsynced_ = std::any_of(expected_.begin(), expected_.end(),
-                            [](const Expected& expected) { return is_extended(expected.reply); });
+    unsynced_ = extended_behind_last_sync();
   }
   return step;
+}
+
+bool ReplyQueue::extended_behind_last_sync() const {
+  for (auto it = expected_.rbegin(); it != expected_.rend() && it->reply != Reply::kSync; ++it) {
+    if (is_extended(it->reply)) return true;
+  }
+  return false;
 }
 
 Step ReplyQueue::error() {

@@ -302,6 +302,16 @@ TEST(ReplyQueue, KnowsWhetherAnImplicitTransactionMayBeOpen) {
   EXPECT_TRUE(queue.unsynced());
 }
 
+TEST(ReplyQueue, AUnitSentWholeBehindAQueryOfOursIsNotLeftOpenByItsEnd) {
+  ReplyQueue queue;
+  queue.push(Reply::kQuery, Route::kSkip);
+  queue.push(Reply::kBind, Route::kForward);
+  queue.push(Reply::kExecute, Route::kForward);
+  queue.push(Reply::kSync, Route::kForward);
+  EXPECT_EQ(shown(queue, "CZ2CZ"), "2CZ");
+  EXPECT_FALSE(queue.unsynced());
+}
+
 TEST(ReplyQueue, ASyncThatACopyWouldHaveIgnoredIsAnsweredIfTheCopyFailedBefore) {
   ReplyQueue queue;
   queue.push(Reply::kExecute, Route::kForward);

@@ -91,6 +91,7 @@ class ReplyQueue {
   Step error();
   Step finish(Step step);
   bool takes_ready(Reply reply) const;
+  bool extended_behind_last_sync() const;
   void begin_copy_in();
   void drop_until_sync();
   void skip_copy_ends();
