@@ -128,8 +128,6 @@ PINS_ARE_COARSE = ("not built: a pin is lifted by DISCARD ALL, CLOSE, UNLISTEN *
                    "temporary object, lock or prepared statement goes")
 NOT_BUILT = {
     "test_pooling.py::test_state_pins_its_client_until_it_is_gone": PINS_ARE_COARSE,
-    "test_tier_two.py::test_values_of_an_earlier_process_are_never_served":
-        "expects every value to be put; the bounded queue to Redis drops some of a burst",
 }
 
 

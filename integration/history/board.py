@@ -20,8 +20,8 @@ COUNTERS = ("reads", "transactions", "writes", "rollbacks", "unknown", "reconnec
             "outside")
 (READS, TRANSACTIONS, WRITES, ROLLBACKS, UNKNOWNS, RECONNECTS, REFUSED, OWN_READS, OUTSIDE) = range(len(COUNTERS))
 
-# losses: connections may be lost at any time; outage: the server is down; losing: only asynchronous commits,
-# which the server is about to lose.
+# losses: connections may be lost at any time; outage: the server is down; losing: 1 only asynchronous
+# commits, which the server is about to lose; 2 only reads of what it has lost.
 SWITCHES = ("stop", "pause", "delay_share", "delay_us", "stall_share", "stall_us", "cut_share", "cuts", "losses", "outage",
             "losing")
 (STOP, PAUSE, DELAY_SHARE, DELAY_US, STALL_SHARE, STALL_US, CUT_SHARE, CUTS, LOSSES, OUTAGE, LOSING) = range(len(SWITCHES))

@@ -92,7 +92,7 @@ class Chaos:
         if self._wait_hits("PostgreSQL", world.proxy.stats()):
             self.recoveries["PostgreSQL"].append(time.monotonic() - begin)
         self._wait_clients()
-        world.board.switches[boards.OUTAGE] = 0
+        world.end_outage()
 
     def _wait_hits(self, what, before, redis=False):
         """Until hits are counted again (and Redis is in use again, if asked for)."""

@@ -196,10 +196,11 @@ class Client:
             self.reader.read(shape, row)
 
     def losing(self):
-        """All that runs before a crash that loses commits: a synchronous one would save them."""
+        """All that runs around a crash that loses commits: before it (1) a synchronous one would save them, after it (2)
+        any write to the table would hide that what was remembered of it should have been forgotten."""
         self.writer.name = NUMBERS["asynchronous"]
         self.asynchronous_rows()
-        if self.chance.random() < 0.1:
+        if self.board.switches[boards.LOSING] == 1 and self.chance.random() < 0.1:
             self.writer.asynchronous()
 
     def materialised_rows(self):

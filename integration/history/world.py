@@ -129,8 +129,8 @@ class World:
             self.terminate_backend()
         if self.options.crash_seconds and now >= self.next_crash:
             self.crash_losing_commits()
-            time.sleep(1.0)
-            self.board.switches[boards.OUTAGE] = 0
+            time.sleep(1.5)
+            self.end_outage()
             self.next_crash = time.monotonic() + self.options.crash_seconds
         if self.proxy:
             self.proxy.assert_alive()
@@ -165,8 +165,8 @@ class World:
             self.terminated += 1
 
     def crash_losing_commits(self):
-        """kill -9 of the whole server while acknowledged asynchronous commits are in its memory only. Leaves
-        the switch `outage` on."""
+        """kill -9 of the whole server while acknowledged asynchronous commits are in its memory only. Until
+        `end_outage` clients only read what may have been lost."""
         self._pause()
         self.server.sql(DATABASE, "CHECKPOINT")
         writers = [pid for pid in self.server.backend_pids() if "walwriter" in _title(pid)]
@@ -177,7 +177,7 @@ class World:
         switches[boards.PAUSE] = 0
         time.sleep(0.7)
         self._pause()
-        switches[boards.LOSING], switches[boards.OUTAGE] = 0, 1
+        switches[boards.LOSING], switches[boards.OUTAGE] = 2, 1
         self.server.kill()
         self.server.start()
         for row, version in self.server.sql(DATABASE, "SELECT id, v FROM y"):
@@ -185,6 +185,9 @@ class World:
             self.board.forget(keys.ASYNC + row, version)
         self.crashes += 1
         switches[boards.PAUSE] = 0
+
+    def end_outage(self):
+        self.board.switches[boards.OUTAGE] = self.board.switches[boards.LOSING] = 0
 
     def _pause(self):
         self.board.switches[boards.PAUSE] = 1

@@ -265,7 +265,8 @@ void ControlPlane::refresh(Record& record) {
 bool ControlPlane::load(Record& record, uint64_t suspicions, bool certain,
                         const std::string& digest) {
   const bool changed_outside = record.catalog && record.digest != digest;
-  if (changed_outside) {
+  // The digest tells a restart, too: the broken rule must not be hidden by it.
+  if (changed_outside && !fault(Fault::kGenerationKept)) {
     // First nothing counts, then the epochs move, then the new snapshot counts.
     record.state->lose();
     suspicions = record.state->suspicions();

@@ -229,7 +229,9 @@ void ReadPath::finish(bool error) {
     end_flight(fill_->result);
   } else {
     core_.worker.stats.refuse_fill(static_cast<uint8_t>(fill_->why));
-    end_flight(nullptr);
+    // A refused fill would hide the broken rule.
+    const bool whole = !error && fill_->complete && !fill_->refused;
+    end_flight(whole && fault(Fault::kJoinWithoutCheck) ? fill_->result : nullptr);
   }
   fill_ = nullptr;
 }
