@@ -19,7 +19,7 @@ class SessionInput {
       : data_(reinterpret_cast<const char*>(data), size), world_(options(byte())) {}
 
   void run() {
-    for (int i = 0; i < 2; ++i) clients_.push_back(&world_.client());
+    for (int i = 0; i < 2; ++i) clients_.push_back(newcomer());
     while (!data_.empty()) one();
     for (Client* client : clients_) client->vanish();
     world_.pump();
@@ -42,6 +42,14 @@ class SessionInput {
     if ((choice & 4) != 0) made.config.pool.mode = config::PoolMode::kSession;
     made.every_byte = (choice & 8) != 0;
     return made;
+  }
+
+  /// Its login may have to wait for a server that the other one holds.
+  Client* newcomer() {
+    Client& client = world_.stranger();
+    client.send(startup({{"user", "alice"}, {"database", "site"}}));
+    world_.pump();
+    return &client;
   }
 
   uint8_t byte() {
@@ -137,7 +145,7 @@ class SessionInput {
   void one() {
     const uint8_t choice = byte();
     Client*& client = clients_[choice % 2];
-    if (client->closed) client = &world_.client();
+    if (client->closed) client = newcomer();
     const size_t server = world_.leased(*client);
     switch (choice / 2 % 24) {
       case 0:

@@ -117,7 +117,7 @@ void FakePostgres::receive(std::string_view bytes) {
 }
 
 void FakePostgres::process() {
-  while (!sleeping_) {
+  while (!sleeping_ && !ended_) {
     if (!started_) {
       std::string_view packet;
       if (wire::peek_startup(input_, &packet) != wire::Peek::kFrame) return;
@@ -293,8 +293,14 @@ void FakePostgres::in_copy(const wire::Frame& frame) {
       if (copy_extended_) return;
       statements_left_.pop_front();
       return run_queue();
+    case wire::kSync:
+    case wire::kFlush:
+      return;
     default:
-      return;  // Sync and Flush
+      // Only its type has been read: the backend does not know where the next message begins.
+      error({"08P01", "unexpected message type during COPY from stdin"});
+      wire::append_error(out, "FATAL", "08P01", "protocol synchronization was lost");
+      die();
   }
 }
 
@@ -702,8 +708,8 @@ void FakePostgres::wake() {
 }
 
 void FakePostgres::die() {
+  ended_ = true;
   sleeping_ = false;
-  input_.clear();
 }
 
 void FakePostgres::cancel() {

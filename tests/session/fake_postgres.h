@@ -44,6 +44,7 @@ class FakePostgres {
   void cancel();
   /// The backend ends, and with it whatever it was about to do.
   void die();
+  bool ended() const { return ended_; }
   /// A notice, a notification or the like, out of turn.
   void say(std::string_view bytes) { out += bytes; }
   uint32_t process_id() const { return process_id_; }
@@ -133,6 +134,7 @@ class FakePostgres {
   bool sleeping_ = false;
   bool woken_ = false;
   bool cancelled_ = false;
+  bool ended_ = false;
   bool copying_ = false;
   bool copy_extended_ = false;
 };

@@ -292,7 +292,11 @@ bool World::send(Server& server) {
 
 bool World::deliver(Server& server, size_t bytes) {
   FakePostgres& fake = *fakes_[server.index];
-  if (server.closing || server.held || fake.out.empty()) return false;
+  if (server.closing || server.held) return false;
+  if (fake.out.empty()) {
+    if (fake.ended()) server.connection->on_end();
+    return fake.ended();
+  }
   const std::string said = fake.out.substr(0, bytes);
   fake.out.erase(0, said.size());
   if (!every_byte) {
