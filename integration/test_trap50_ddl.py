@@ -1,9 +1,12 @@
 """Traps 10, 47 and 50: definitions change under load, inside transactions, between two reads."""
+import os
+import signal
 import threading
 
 import pytest
 
 from support import wire
+from support.waiting import wait_until
 
 
 def both(client, sql):
@@ -273,3 +276,28 @@ def test_trap50_prepared_statement_whose_result_type_changed(env, table):
         reply = client.read_ready()
         assert reply.rows == [("1", "1", "5")], reply
         assert reply.columns == ["id", "v", "more"]
+
+
+def test_a_catalog_that_nobody_confirms_does_not_count_for_long(env, table):
+    """The control connection hangs: its backend is stopped, and the kernel still answers for it."""
+    if env.proxy.identity:
+        pytest.skip("--direct has no control connection")
+    sql = f"SELECT id FROM {table}"
+    probe = env.probe(sql)
+    probe.warm()
+    client, seen = env.wire(), env.stats().hits
+    stopped = [pid for pid, in env.postgres.sql("postgres", "SELECT pid FROM pg_stat_activity WHERE application_name"
+                                                " LIKE 'pgrecall%'")]
+    assert stopped
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        assert client.rows(sql) == [("1",)]
+        assert env.stats().hits > seen
+        env.postgres.sql(env.database, f"ALTER TABLE {table} RENAME TO {table}_old",
+                         f"CREATE VIEW {table} AS SELECT id + 100 AS id FROM {table}_old")
+        wait_until(lambda: client.rows(sql) == [("101",)], "the change past pgrecall is seen", seconds=30)
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    env.until_hit(lambda: client.rows(sql), lambda: [("101",)])

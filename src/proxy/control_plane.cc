@@ -242,6 +242,7 @@ void ControlPlane::refresh(Record& record) {
     certain = std::exchange(record.certain, false);
     fences = record.fences;
   }
+  record.state->asked(Clock::now());
   auto digest = adapters::catalog_digest(*record.connection);
   if (!digest.ok()) {
     std::lock_guard lock(mutex_);

@@ -223,6 +223,7 @@ void Worker::drain(bool now) {
 void Worker::tick() {
   const TimePoint now = loop_->now();
   review_pinned();
+  if (index_ == 0) expire_catalogs();
   if (tier_two_) tier_two_->note();
   memo_bytes_.store(context_.memo.bytes(), std::memory_order_relaxed);
   memo_entries_.store(context_.memo.entries(), std::memory_order_relaxed);
@@ -251,6 +252,13 @@ void Worker::tick() {
   for (SlotId id : late) {
     if (CancelLink* link = cancel_links_.find(id)) cancel_ended(*link);
   }
+}
+
+void Worker::expire_catalogs() {
+  // A hung server confirms nothing, and what was done past pgrecall would stay unseen.
+  const Duration interval = shared_.config.feed.catalog_interval;
+  const TimePoint oldest = steady_now() - std::max<Duration>(5 * interval, std::chrono::seconds(5));
+  for (session::DatabaseState* database : shared_.databases.all()) database->expire(oldest);
 }
 
 void Worker::check_waiting(ClientLink& link, TimePoint now) {

@@ -109,6 +109,7 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   bool may_connect(const upstream::Pool& pool) const;
   bool expired(const ServerLink& link) const;
   void review_pinned();
+  void expire_catalogs();
   void check_waiting(ClientLink& link, TimePoint now);
   void check_server(ServerLink& link, TimePoint now, std::vector<SlotId>& old);
   void suspect_crash();

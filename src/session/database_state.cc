@@ -30,6 +30,7 @@ void DatabaseState::publish(std::shared_ptr<const sql::Catalog> catalog, uint64_
   const uint64_t version = catalog->version;
   catalog_ = std::move(catalog);
   if (suspicions_.load() != suspicions) return;
+  confirmed_.store(asked_at_);
   current_version_.store(version);
   // A suspicion between the check and the store must win.
   if (suspicions_.load() != suspicions) current_version_.store(0);
@@ -38,6 +39,10 @@ void DatabaseState::publish(std::shared_ptr<const sql::Catalog> catalog, uint64_
 void DatabaseState::lose() {
   suspicions_.fetch_add(1);
   current_version_.store(0);
+}
+
+void DatabaseState::expire(TimePoint oldest) {
+  if (current_version_.load() != 0 && confirmed_.load() < oldest) lose();
 }
 
 DependencyId DatabaseState::relation_dependency(sql::Oid relation) const {

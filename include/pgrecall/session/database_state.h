@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "pgrecall/base/clock.h"
 #include "pgrecall/invalidation/epoch_table.h"
 #include "pgrecall/sql/catalog.h"
 
@@ -58,6 +59,12 @@ class DatabaseState {
   void publish(std::shared_ptr<const sql::Catalog> catalog, uint64_t suspicions);
   /// The control connection is lost: nothing is current until the next publish.
   void lose();
+  /// The control plane asks the server now whether the snapshot still holds; `publish` is its
+  /// answer.
+  void asked(TimePoint now) { asked_at_ = now; }
+  /// As `lose`, if the last answer belongs to a question from before `oldest`: the server, or the
+  /// control connection, hangs.
+  void expire(TimePoint oldest);
 
   /// What every read depends on: the cluster's shared catalogs and the database.
   invalidation::DependencyId relation_dependency(sql::Oid relation) const;
@@ -79,6 +86,8 @@ class DatabaseState {
   CatalogPort& port_;
   std::atomic<uint64_t> current_version_{0};
   std::atomic<uint64_t> suspicions_{0};
+  TimePoint asked_at_{};                ///< control plane's thread only
+  std::atomic<TimePoint> confirmed_{};  ///< when the question was asked that confirmed the snapshot
   mutable std::mutex mutex_;
   std::shared_ptr<const sql::Catalog> catalog_;
 };
