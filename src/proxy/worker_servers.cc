@@ -295,10 +295,9 @@ void Worker::place_freed(Pool& pool, ServerRef server) {
 
 void Worker::close_remote(ServerRef server, Pool& pool) {
   Worker& owner = *peers_[server.worker];
-  owner.post([&owner, &pool, id = server.server] {
-    if (owner.servers_.find(id) == nullptr)
-      return pool.reserve();  // it ended and gave its place up
-    owner.close_server(id, false);
+  owner.post([&owner, &pool, server] {
+    owner.close_server(server.server, false);
+    pool.replaced(server);
   });
 }
 

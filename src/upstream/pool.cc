@@ -31,9 +31,9 @@ Grant Pool::acquire(const Waiter& waiter, bool may_connect) {
       if (current != idle_.end())
         at = current;
       else if (may_connect_) {
-        const Grant replace{Grant::Kind::kReplace, *at};
+        const ServerRef old = *at;
         idle_.erase(at);
-        return replace;
+        return replace(old);
       }
     }
     const Grant grant{Grant::Kind::kUse, *at};
@@ -46,9 +46,9 @@ Grant Pool::acquire(const Waiter& waiter, bool may_connect) {
       return {Grant::Kind::kConnect, {}};
     }
     if (!idle_.empty()) {
-      const Grant grant{Grant::Kind::kReplace, idle_.front()};
+      const ServerRef oldest = idle_.front();
       idle_.pop_front();
-      return grant;
+      return replace(oldest);
     }
   } else if (connections_ == 0) {
     return {Grant::Kind::kLost, {}};
@@ -66,11 +66,18 @@ Grant Pool::release(ServerRef server, Waiter* next) {
   }
   *next = waiters_.front();
   waiters_.pop_front();
-  return {next->login ? Grant::Kind::kReplace : Grant::Kind::kUse, server};
+  if (next->login) return replace(server);
+  return {Grant::Kind::kUse, server};
+}
+
+Grant Pool::replace(ServerRef server) {
+  being_replaced_.push_back(server);
+  return {Grant::Kind::kReplace, server};
 }
 
 Grant Pool::closed(ServerRef server, Waiter* next) {
   std::lock_guard lock(mutex_);
+  if (std::erase(being_replaced_, server) > 0) return {Grant::Kind::kWait, {}};
   PGR_ASSERT(connections_ > 0);
   --connections_;
   std::erase(idle_, server);
@@ -93,9 +100,9 @@ Grant Pool::next_in_line(Waiter* next) {
   return {Grant::Kind::kWait, {}};
 }
 
-void Pool::reserve() {
+void Pool::replaced(ServerRef server) {
   std::lock_guard lock(mutex_);
-  ++connections_;
+  std::erase(being_replaced_, server);
 }
 
 bool Pool::leave(const Waiter& waiter) {

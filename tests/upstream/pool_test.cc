@@ -47,6 +47,24 @@ TEST(Pool, FirstComeFirstServed) {
   EXPECT_EQ(pool.numbers().idle, 1u);
 }
 
+TEST(Pool, AReplacedConnectionThatEndsByItselfGivesNoPlaceAway) {
+  for (const bool ended_first : {true, false}) {
+    Pool pool("site", "alice", 1, 10);
+    pool.acquire(waiter(1), true);
+    Waiter next;
+    pool.release(server(1), &next);
+    EXPECT_EQ(pool.acquire(waiter(2, true), true).kind, Kind::kReplace);  // a login, in its place
+    EXPECT_EQ(pool.acquire(waiter(3), true).kind, Kind::kWait);
+    if (ended_first) {
+      EXPECT_EQ(pool.closed(server(1), &next).kind, Kind::kWait);
+    }
+    pool.replaced(server(1));
+    EXPECT_EQ(pool.numbers().connections, 1u);
+    EXPECT_EQ(pool.closed(server(2), &next).kind, Kind::kConnect);  // the new one's own end counts
+    EXPECT_EQ(next.ticket, 3u);
+  }
+}
+
 TEST(Pool, LastUsedFirstAndTheOwnWorkersBeforeOthers) {
   Pool pool("site", "alice", 3, 10);
   pool.set_baseline(baseline(1));

@@ -73,8 +73,9 @@ class Pool {
   Grant release(ServerRef server, Waiter* next);
   /// A connection is gone (or could not be opened). If somebody waits and may connect, kConnect.
   Grant closed(ServerRef server, Waiter* next);
-  /// Counts a place that was reserved in place of a connection which had ended by itself.
-  void reserve();
+  /// The connection of a kReplace was closed for it. (If it ended by itself before, `closed` has
+  /// given nothing away: its place was the new one's already.)
+  void replaced(ServerRef server);
   /// The waiter does not wait any more. False if it was not in line (a grant is on its way).
   bool leave(const Waiter& waiter);
   /// Takes all idle connections, oldest first, keeping `keep` of them: they are to be closed.
@@ -101,6 +102,7 @@ class Pool {
 
  private:
   Grant next_in_line(Waiter* next);
+  Grant replace(ServerRef server);
 
   const std::string database_;
   const std::string user_;
@@ -111,7 +113,8 @@ class Pool {
   bool may_connect_ = false;
   bool unchallenged_ = false;
   uint64_t generation_ = 1;
-  std::deque<ServerRef> idle_;  ///< oldest first
+  std::deque<ServerRef> idle_;             ///< oldest first
+  std::vector<ServerRef> being_replaced_;  ///< their places are counted for others
   std::deque<Waiter> waiters_;
   std::shared_ptr<const Baseline> baseline_;
   ParameterStatuses parameters_;
