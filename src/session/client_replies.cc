@@ -158,9 +158,15 @@ void ClientSession::on_lease(upstream::ServerConnection& server) {
   server.set_user(this);
   if (!state.login.done()) return state.login.on_lease(server);
   if (server.phase() != upstream::ServerConnection::Phase::kReady) {
-    state.core.opening = &server;
-    return;
+    // A client that gave up waiting and waits again may be granted two. One is enough.
+    if (state.core.server == nullptr && state.core.opening == nullptr) {
+      state.core.opening = &server;
+      return;
+    }
+    server.set_user(nullptr);
+    return server.abandon();
   }
+  state.core.abandon_opening();
   state.core.adopt(server);
   resume();
   state.core.release_if_idle();  // what it was wanted for may have ended meanwhile
@@ -200,6 +206,7 @@ void ClientSession::on_cancel() {
     core.cancelled = true;
     state_->reads.stop_waiting();
     if (std::exchange(core.waiting, false)) core.worker.host.stop_waiting(*this);
+    core.abandon_opening();
     return core.worker.host.resume_later(*this);
   }
   if (core.server != nullptr && core.owed()) core.worker.host.cancel_server(*core.server);
@@ -212,10 +219,7 @@ void ClientSession::on_client_end() {
   state.reads.stop_waiting();
   if (core.waiting) core.worker.host.stop_waiting(*this);
   core.waiting = false;
-  if (upstream::ServerConnection* opening = std::exchange(core.opening, nullptr)) {
-    opening->set_user(nullptr);
-    opening->abandon();
-  }
+  core.abandon_opening();
   terminate();
 }
 

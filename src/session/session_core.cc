@@ -126,6 +126,13 @@ void SessionCore::release_if_idle() {
   leased->tidy(false);
 }
 
+void SessionCore::abandon_opening() {
+  if (opening == nullptr) return;
+  upstream::ServerConnection& given_up = *std::exchange(opening, nullptr);
+  given_up.set_user(nullptr);
+  given_up.abandon();
+}
+
 void SessionCore::forget_server() {
   server = nullptr;
   setting_up = false;

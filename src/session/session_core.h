@@ -46,8 +46,9 @@ struct SessionCore {
 
   // The lease.
   upstream::ServerConnection* server = nullptr;
-  upstream::ServerConnection* opening = nullptr;  ///< for us, not logged in yet
-  bool waiting = false;                           ///< for a lease
+  /// For us, not logged in yet. Never beside `server`: it would be forgotten at the session's end.
+  upstream::ServerConnection* opening = nullptr;
+  bool waiting = false;      ///< for a lease
   bool setting_up = false;   ///< the settings have been sent to the server and not confirmed
   bool left_unread = false;  ///< replies were dropped because the session was ending
   size_t part_left = 0;      ///< of a server's message that is relayed in parts
@@ -110,6 +111,7 @@ struct SessionCore {
   /// Gives the lease back if nothing holds it.
   void release_if_idle();
   void forget_server();
+  void abandon_opening();
   /// Makes `context` anew if a setting changed.
   void refresh_context();
   void show_parameter_changes();

@@ -3,9 +3,11 @@
 #include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <map>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pgrecall/base/fault.h"
@@ -36,12 +38,12 @@ class Crowd {
       if (one_in(3)) act();
       if (one_in(20)) wake(false);
       if (one_in(150)) outside();
-      if (one_in(250)) kill();
+      if (one_in(250)) accident();
       world_.step(random_);
       look();
     }
-    for (Actor& actor : actors_) end_unit(actor);
     do {
+      for (Actor& actor : actors_) send_some(actor, true);
       while (world_.step(random_) && !failed()) look();
     } while (wake(true));
     look();
@@ -55,15 +57,19 @@ class Crowd {
   }
 
  private:
+  /// One statement of a client, answered by one ReadyForQuery.
+  struct Ask {
+    std::string sql;
+    std::string reads;  ///< a table
+    std::string wrote;
+    int floor = 0;  ///< the version that `reads` had at least when this was asked
+  };
   struct Actor {
     Client* client = nullptr;
-    bool busy = false;
-    bool block = false;                  ///< in an explicit transaction
+    std::deque<Ask> asked;               ///< and not answered
+    std::string unsent;                  ///< bytes of it that have not left the client
+    bool block = false;                  ///< in an explicit transaction, as last told
     std::map<std::string, int> pending;  ///< own writes in it
-    std::string reads;                   ///< the table asked for, empty: none
-    int floor = 0;                       ///< its version when it was asked for
-    std::string wrote;
-    bool owes_sync = false;
   };
 
   static WorldOptions options(unsigned seed) {
@@ -88,98 +94,112 @@ class Crowd {
     note(actor, "was closed: " + actor.client->got());
     actor = {};
     actor.client = &world_.stranger();
-    actor.busy = true;
+    actor.asked.emplace_back().sql = "login";
     actor.client->send(startup({{"user", "alice"}, {"database", "site"}}));
   }
 
   void act() {
     Actor& actor = actors_[random_() % actors_.size()];
-    if (actor.busy) return end_unit(actor);
-    actor.busy = true;
-    actor.reads.clear();
-    actor.wrote.clear();
+    if (!actor.unsent.empty()) return send_some(actor, one_in(2));
+    if (!actor.asked.empty()) return;
+    const size_t many = one_in(4) ? 2 + random_() % 3 : 1;
+    for (size_t i = 0; i < many; ++i) ask(actor, choose(actor));
+    send_some(actor, !one_in(4));
+  }
+
+  Ask choose(const Actor& actor) {
     const std::string table = kTables[random_() % 2];
     switch (random_() % 12) {
       case 0:
-        actor.wrote = table;
         // A slow one stays under its fence for long.
-        return ask(actor, "update " + table + " set a = " + (one_in(4) ? "sleeps" : "'x'"));
+        return {"update " + table + " set a = " + (one_in(4) ? "sleeps" : "'x'"), "", table};
       case 1:
-        if (actor.block && !one_in(4)) return ask(actor, one_in(3) ? "rollback" : "commit");
-        return ask(actor, actor.block ? "rollback" : "begin");
+        if (actor.block && !one_in(4)) return {one_in(3) ? "rollback" : "commit", "", ""};
+        return {actor.block ? "rollback" : "begin", "", ""};
       case 2:
-        if (!one_in(6)) break;
-        actor.wrote = "t";
-        return ask(actor, "do 'bump t'");
+        if (one_in(6)) return {"do 'bump t'", "", "t"};
+        break;
       case 3:
-        if (!one_in(3)) break;
-        return ask(actor, "select fails from " + table);
+        if (one_in(3)) return {"select fails from " + table, "", ""};
+        if (one_in(6)) return {"alter table " + table + " add column z int", "", ""};
+        break;
       case 4:
-        if (!one_in(3) || actor.block) break;
-        actor.wrote = table;
-        return ask(actor, "begin; update " + table + " set a = 'x'; commit");
+        if (!one_in(3)) break;
+        return {"begin; update " + table + " set a = 'x'; commit", "", table};
       default:
         break;
     }
-    actor.reads = table;
-    actor.floor = version(table);
     ++totals_.reads;
-    ask(actor, "select a from " + table);
+    return {"select a from " + table, table, "", version(table)};
   }
 
-  void ask(Actor& actor, const std::string& sql) {
-    note(actor, "asks " + sql);
-    const bool extended = sql.find(';') == std::string::npos && one_in(2);
-    if (!extended) return actor.client->send(query(sql));
-    const std::string whole = unit(sql);
-    // Executed long before the Sync that commits it.
-    actor.owes_sync = one_in(4);
-    const size_t sync_bytes = testing::sync().size();
-    actor.client->send(actor.owes_sync ? whole.substr(0, whole.size() - sync_bytes) + flush()
-                                       : whole);
+  void ask(Actor& actor, const Ask& ask) {
+    note(actor, "asks " + ask.sql);
+    const bool extended = ask.sql.find(';') == std::string::npos && one_in(2);
+    if (!extended) {
+      actor.unsent += query(ask.sql);
+    } else {
+      // Bound long before it is executed, executed long before the Sync that commits it.
+      actor.unsent += parse("", ask.sql) + bind() + describe() + (one_in(6) ? flush() : "");
+      actor.unsent += execute() + (one_in(4) ? flush() : "") + testing::sync();
+    }
+    actor.asked.push_back(ask);
   }
 
-  void end_unit(Actor& actor) {
-    if (!std::exchange(actor.owes_sync, false)) return;
-    note(actor, "ends its unit");
-    actor.client->send(testing::sync());
+  void send_some(Actor& actor, bool all) {
+    if (actor.unsent.empty()) return;
+    const size_t bytes = all ? actor.unsent.size() : 1 + random_() % actor.unsent.size();
+    const std::string part = actor.unsent.substr(0, bytes);
+    actor.unsent.erase(0, bytes);
+    note(actor, "sends " + std::to_string(bytes) + " bytes");
+    actor.client->send(part);
   }
 
   void note(const Actor& actor, const std::string& text) {
     story_ += "\n  " + std::to_string(&actor - actors_.data()) + " " + text;
   }
 
-  /// Reads what has arrived; judges what is complete.
+  /// Reads what has arrived; judges every answer that is complete.
   void look() {
     for (Actor& actor : actors_) {
       if (actor.client->closed) {
         come_back(actor);
         continue;
       }
-      if (!actor.busy || actor.client->inbox.size() < 6) continue;
-      const std::string& inbox = actor.client->inbox;
-      const std::string_view end = std::string_view(inbox).substr(inbox.size() - 6);
-      if (end.substr(0, 5) != std::string_view("Z\0\0\0\5", 5)) continue;
-      judge(actor, actor.client->got(), end.back());
-      if (failed()) return;
+      const std::string_view ready("Z\0\0\0\5", 5);
+      std::string& inbox = actor.client->inbox;
+      for (size_t at = inbox.find(ready); at != std::string::npos && at + 6 <= inbox.size();
+           at = inbox.find(ready)) {
+        judge(actor, read(inbox.substr(0, at + 6)), inbox[at + 5]);
+        inbox.erase(0, at + 6);
+        if (failed()) return;
+      }
     }
   }
 
   void judge(Actor& actor, const std::string& got, char status) {
     note(actor, "got " + got);
-    actor.busy = false;
+    ASSERT_FALSE(actor.asked.empty()) << "an answer too many" << story_;
+    const Ask ask = actor.asked.front();
+    actor.asked.pop_front();
     const bool error = got.find("E(") != std::string::npos;
-    if (!error && !actor.wrote.empty() && status != 'I') ++actor.pending[actor.wrote];
-    if (!actor.reads.empty() && !error) {
+    if (!error && !ask.wrote.empty()) ++actor.pending[ask.wrote];
+    if (!ask.reads.empty() && !error) {
       const size_t at = got.find('=');
       ASSERT_NE(at, std::string::npos) << got << story_;
       const int shown = std::atoi(got.c_str() + at + 1);
-      const int own = actor.pending[actor.reads];
-      ASSERT_GE(shown, actor.floor + own) << "stale: seed story" << story_;
-      ASSERT_LE(shown, version(actor.reads) + own) << "never committed" << story_;
+      const int own = actor.pending[ask.reads];
+      ASSERT_GE(shown, ask.floor + own) << "stale" << story_;
+      ASSERT_LE(shown, version(ask.reads) + own) << "never committed" << story_;
     }
     actor.block = status != 'I';
-    if (!actor.block) actor.pending.clear();
+    if (actor.block) return;
+    const bool rolled_back = error || got.find("C(ROLLBACK)") != std::string::npos;
+    for (const auto& [table, count] : std::exchange(actor.pending, {})) {
+      for (Ask& later : actor.asked) {
+        if (!rolled_back && later.reads == table) later.floor += count;
+      }
+    }
   }
 
   /// Lets slow statements go on: one of them, or all.
@@ -199,12 +219,25 @@ class Crowd {
     world_.outside_write(table);
   }
 
-  void kill() {
+  void accident() {
     Actor& actor = actors_[random_() % actors_.size()];
     const size_t server = world_.leased(*actor.client);
-    if (server == SIZE_MAX) return;
-    note(actor, "loses its server");
-    world_.kill(server, one_in(2) ? "57P01" : "");
+    switch (random_() % 5) {
+      case 0:
+        note(actor, "vanishes");
+        actor.client->closed = true;
+        return actor.client->session.on_client_end();
+      case 1:
+        note(actor, "cancels");
+        return actor.client->session.on_cancel();
+      case 2:
+        story_ += "\n  the catalog changes";
+        return world_.catalog_changes();
+      default:
+        if (server == SIZE_MAX) return;
+        note(actor, "loses its server");
+        return world_.kill(server, one_in(2) ? "57P01" : "");
+    }
   }
 
   std::mt19937 random_;

@@ -68,6 +68,57 @@ TEST(Lease, AClientThatVanishesWhileItWaitsLeavesTheLine) {
   EXPECT_EQ(world.pool().numbers().idle, 1u);
 }
 
+/// Asks, gives up before anything happens, and asks again: two grants are on their way.
+void ask_twice(Client& client) {
+  client.send(query("update t set a = 'given up'"));
+  client.session.on_cancel();
+  client.send(query("update t set a = 'b'"));
+}
+
+TEST(Lease, Trap23_AClientThatCancelsItsWaitingAndIsGivenAnOlderServerLetsTheNewOneGo) {
+  World world(pool_of(2));
+  Client& a = world.client();
+  Client& b = world.client();
+  a.query("begin");
+  a.query("update u set a = 'x'");
+  world.hold_new = true;
+  ask_twice(b);
+  world.pump();
+  ASSERT_EQ(world.servers_alive(), 2u);
+  EXPECT_EQ(a.query("commit"), "C(COMMIT) Z(I)");
+  EXPECT_EQ(b.got(), "E(57014) Z(I) C(UPDATE 1) Z(I)");
+  EXPECT_EQ(world.servers_alive(), 1u);
+  EXPECT_EQ(world.pool().numbers().connections, 1u);
+}
+
+TEST(Lease, Trap23_AClientThatCancelsItsWaitingHasOneServerOpenedForIt) {
+  World world(pool_of(2));
+  Client& b = world.client();
+  world.kill(0, "57P01");
+  world.hold_new = true;
+  ask_twice(b);
+  world.pump();
+  EXPECT_EQ(world.servers_alive(), 1u);
+  b.vanish();
+  EXPECT_EQ(world.servers_alive(), 0u);
+  EXPECT_EQ(world.pool().numbers().connections, 0u);
+}
+
+TEST(Lease, Trap23_ACancelEndsTheOpeningOfAServer) {
+  World world(pool_of(1));
+  Client& b = world.client();
+  world.kill(0, "57P01");
+  world.hold_new = true;
+  b.send(query("update t set a = 'given up'"));
+  world.pump();
+  b.session.on_cancel();
+  world.pump();
+  EXPECT_EQ(b.got(), "E(57014) Z(I)");
+  EXPECT_EQ(world.servers_alive(), 0u);
+  world.hold_new = false;
+  EXPECT_EQ(b.query("update t set a = 'b'"), "C(UPDATE 1) Z(I)");
+}
+
 TEST(Lease, NobodyWaitsForEver) {
   World world(pool_of(1));
   Client& a = world.client();

@@ -426,6 +426,7 @@ void World::open(upstream::Pool& pool, SlotId session) {
   auto owned = std::make_unique<Server>();
   Server& server = *owned;
   server.index = servers_made_++;
+  server.held = hold_new;
   fakes_.push_back(std::make_unique<FakePostgres>(data, next_process_id_++));
   fakes_.back()->login = login;
   server.connection =

@@ -87,6 +87,8 @@ class World final : public SessionHost,
   void wake(size_t index);
   /// New server connections cannot be opened.
   bool refuse_connections = false;
+  /// New servers say nothing until `hold(index, false)`.
+  bool hold_new = false;
   /// Servers may say anything: what they claim is not checked against what they are.
   bool hostile = false;
 
