@@ -50,6 +50,10 @@ void ServerStatements::clear() {
 ServerConnection::ServerConnection(ServerHost& host, std::string database, std::string user)
     : host_(&host), database_(std::move(database)), user_name_(std::move(user)) {}
 
+ServerConnection::~ServerConnection() {
+  observer = nullptr;
+}
+
 void ServerConnection::on_bytes(std::string_view bytes) {
   if (phase_ == Phase::kFailed) return;
   if (stream_left_ > 0) {

@@ -203,6 +203,9 @@ World::~World() {
     if (!client.closed) ids.push_back(id);
   });
   for (SlotId id : ids) clients_.find(id)->vanish();
+  ids.clear();
+  servers_.for_each([&](SlotId id, Server&) { ids.push_back(id); });
+  for (SlotId id : ids) servers_.take(id);  // what they still report must find all of this
   tasks_.clear();
 }
 

@@ -151,6 +151,27 @@ TEST(ServerConnection, NothingIsHeardOfAnAbandonedConnection) {
   EXPECT_EQ(harness.log, "sent Q(select 1); failed; ");
 }
 
+/// Asks, when it goes, which backend it observed.
+struct LastWords final : ServerObserver {
+  LastWords(ServerConnection& server, std::string& said) : observed(server), words(said) {}
+  ~LastWords() override { words = observed.database() + " " + observed.backend_start(); }
+  void before_own_query() override {}
+  void before_own_sync() override {}
+  void on_message(const Step&, const wire::Frame&) override {}
+  void on_lost() override {}
+  ServerConnection& observed;
+  std::string& words;
+};
+
+TEST(ServerConnection, Trap05_AtItsEndTheBackendIsStillNamed) {
+  std::string words;
+  Harness harness;
+  harness.make_ready();
+  harness.connection->observer = std::make_unique<LastWords>(*harness.connection, words);
+  harness.connection = nullptr;
+  EXPECT_EQ(words, "site 2024-05-06 07:08:09+00");
+}
+
 // ---- What a client leaves behind ----
 
 /// Ends the client's time and plays the server: every Query of ours is answered by its tag.

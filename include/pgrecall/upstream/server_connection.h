@@ -131,6 +131,7 @@ class ServerConnection {
   static constexpr size_t kDoubtfulMax = 1000;  ///< statements in doubt; beyond, it is cleaned
 
   ServerConnection(ServerHost& host, std::string database, std::string user);
+  ~ServerConnection();  ///< the observer goes first: it may ask whose outcome is now unknown
 
   std::unique_ptr<ServerObserver> observer;  ///< set once, before `start`
   SlotId id;
