@@ -118,14 +118,32 @@ PINS = {
                        ["DROP VIEW mine"]),
     "temporary_in_block": (["BEGIN", "CREATE TEMP TABLE mine AS SELECT 7 AS v", "COMMIT"], "SELECT v FROM mine",
                            [("7",)], ["DISCARD TEMP"]),
+    "temporary_sequence": (["CREATE TEMP SEQUENCE mine_seq"], "SELECT count(*) FROM pg_class WHERE relnamespace = "
+                           "pg_my_temp_schema()", [("1",)], ["BEGIN", "DROP SEQUENCE mine_seq", "COMMIT"]),
     "listen": (["LISTEN here"], "SELECT pg_listening_channels()", [("here",)], ["UNLISTEN *"]),
+    "listen_one": (["LISTEN here"], "SELECT pg_listening_channels()", [("here",)], ["UNLISTEN here"]),
+    "listen_after_rollback": (["LISTEN here", "BEGIN", "UNLISTEN *", "ROLLBACK"], "SELECT pg_listening_channels()",
+                              [("here",)], ["BEGIN", "UNLISTEN *", "COMMIT"]),
     "advisory_lock": (["SELECT pg_advisory_lock(77)"], "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
                       " AND pid = pg_backend_pid()", [("1",)], ["SELECT pg_advisory_unlock(77)"]),
+    "advisory_locks": (["SELECT pg_advisory_lock(77)", "SELECT pg_try_advisory_lock_shared(78)",
+                        "SELECT pg_advisory_unlock(77)"], "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+                       " AND pid = pg_backend_pid()", [("1",)], ["SELECT pg_advisory_unlock_all()"]),
     "hold_cursor": (["DECLARE held CURSOR WITH HOLD FOR SELECT 7"], "SELECT name FROM pg_cursors WHERE name = 'held'",
                     [("held",)], ["CLOSE held"]),
+    "hold_cursors": (["DECLARE a CURSOR WITH HOLD FOR SELECT 7", "DECLARE held CURSOR WITH HOLD FOR SELECT 7",
+                      "CLOSE a"], "SELECT name FROM pg_cursors", [("held",)], ["BEGIN", "CLOSE ALL", "ROLLBACK"]),
     "sql_prepare": (["PREPARE mine AS SELECT 7"], "EXECUTE mine", [("7",)], ["DEALLOCATE mine"]),
     "sql_prepare_all": (["PREPARE mine AS SELECT 7"], "EXECUTE mine", [("7",)], ["DISCARD ALL"]),
 }
+
+
+def queue_behind(env, client, text):
+    """Begins a query that has to wait until the only server connection is free."""
+    waiting = Background(client.query, text)
+    if not env.proxy.identity:
+        wait_until(lambda: any(pool["waiting"] for pool in env.stats()["pools"]), "it waits for the connection")
+    return waiting
 
 
 @pytest.mark.parametrize("name", PINS)
@@ -139,7 +157,7 @@ def test_state_pins_its_client_until_it_is_gone(env, name):
         assert pinned.rows(look) == expected
     if not env.proxy.identity:
         wait_until(lambda: env.stats()["pinned"], "the admin port shows the pinned client")
-    waiting = Background(other.query, look)
+    waiting = queue_behind(env, other, look)
     for statement in undo:
         pinned.ok(statement)
     reply = waiting.result()
@@ -203,11 +221,93 @@ def test_a_statement_that_ran_and_failed_in_the_parser_keeps_its_connection(env,
     for statement in statements:
         reply = send(statement.format(f=function, t=table))
     assert reply.sqlstate == sqlstate
-    waiting = Background(other.query, locks)
+    waiting = queue_behind(env, other, locks)
     assert client.rows(locks) == [("1",)]
     client.close()
     assert waiting.result().rows == [("0",)]
     env.run(f"DROP TABLE IF EXISTS {table}", f"DROP FUNCTION {function}")
+
+
+@pytest.mark.parametrize("statement", ["SELECT pg_advisory_lock(79), 1/(0 * random())",
+                                       "SELECT pg_advisory_lock(79); SELECT 1/0"])
+def test_a_lock_taken_by_a_statement_that_failed_pins_until_it_is_gone(env, statement):
+    client, other = env.wire(), env.wire()
+    assert client.query(statement).sqlstate == "22012"
+    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+    waiting = queue_behind(env, other, locks)
+    assert client.rows(locks) == [("1",)]
+    client.ok("SELECT pg_advisory_unlock_all()")
+    assert waiting.result().rows == [("0",)]
+
+
+def test_a_lock_that_was_not_got_pins_nobody(env):
+    holder = env.direct()
+    with holder.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(80)")
+    client, other = env.wire(), env.wire()
+    assert client.rows("SELECT pg_try_advisory_lock(80)") == [("f",)]
+    assert other.rows("SELECT 1") == [("1",)]
+    assert client.query("SELECT pg_advisory_lock(81), 1/0").sqlstate == "22012"  # while it was planned
+    assert other.rows("SELECT 1") == [("1",)]
+
+
+def test_a_check_that_runs_while_a_statement_is_analysed_leaves_nothing_to_others(env):
+    """A constant of a row type is made in parse analysis, and a check of a domain may take a lock."""
+    function, domain, row = env.name("checks"), env.name("checked"), env.name("checked_row")
+    env.run(f"CREATE FUNCTION {function}(int) RETURNS bool LANGUAGE plpgsql AS "
+            "$$BEGIN PERFORM pg_advisory_lock(81); RETURN true; END$$",
+            f"CREATE DOMAIN {domain} AS int CHECK ({function}(VALUE))", f"CREATE TYPE {row} AS (v {domain})")
+    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+    client, other = env.wire(), env.wire()
+    assert client.query(f"SELECT '(1)'::{row}, nosuch").sqlstate == "42703"
+    waiting = queue_behind(env, other, locks)
+    assert client.rows(locks) == [("1",)]
+    client.close()
+    assert waiting.result().rows == [("0",)]
+    env.run(f"DROP TYPE {row}", f"DROP DOMAIN {domain}", f"DROP FUNCTION {function}")
+
+
+TEMPORARY = {
+    "on_commit_drop": ["BEGIN", "CREATE TEMP TABLE mine ON COMMIT DROP AS SELECT 7 AS v", "COMMIT"],
+    "rolled_back": ["BEGIN", "CREATE TEMP TABLE mine (v int)", "ROLLBACK"],
+    "rolled_back_to": ["BEGIN", "SAVEPOINT a", "CREATE TEMP TABLE mine (v int)", "ROLLBACK TO a", "COMMIT"],
+    "failed": ["BEGIN", "CREATE TEMP TABLE mine (v int)", "SELECT 1/0", "COMMIT"],
+    "failed_in_one_query": ["CREATE TEMP TABLE mine (v int); SELECT 1/0"],
+    "autocommit": ["CREATE TEMP TABLE mine ON COMMIT DROP AS SELECT 7 AS v"],
+    "listen_rolled_back": ["BEGIN", "LISTEN here", "ROLLBACK"],
+    "cursor_rolled_back": ["BEGIN", "DECLARE held CURSOR WITH HOLD FOR SELECT 7", "ROLLBACK"],
+}
+
+
+@pytest.mark.parametrize("protocol", ["simple", "extended"])
+@pytest.mark.parametrize("name", TEMPORARY)
+def test_state_that_ended_with_its_transaction_pins_nobody(env, name, protocol):
+    client, other = env.wire(), env.wire()
+    for statement in TEMPORARY[name]:
+        if protocol == "simple" or "; " in statement:
+            client.query(statement)
+        else:
+            client.extended(statement)
+    assert other.rows("SELECT count(*) FROM pg_class WHERE relname = 'mine'") == [("0",)]
+    assert client.rows("SELECT 1") == [("1",)]
+
+
+def test_what_is_asked_about_pins_cannot_be_hidden_by_the_clients_names(env):
+    """Operators, functions and views of the client's own stand before those of pg_catalog."""
+    schema = env.name("hostile")
+    env.run(f"CREATE SCHEMA {schema}", f"CREATE VIEW {schema}.pg_locks AS SELECT 'x' AS locktype, 0 AS pid WHERE false",
+            f"CREATE FUNCTION {schema}.no(text, text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT false'",
+            f"CREATE OPERATOR {schema}.= (LEFTARG = text, RIGHTARG = text, FUNCTION = {schema}.no)")
+    client, other = env.wire(), env.wire()
+    client.ok(f"SET search_path = {schema}, pg_catalog")
+    client.ok("SELECT pg_advisory_lock(82), pg_advisory_lock(83)")
+    client.ok("SELECT pg_advisory_unlock(83)")
+    waiting = queue_behind(env, other, "SELECT 1")
+    locks = "SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory'"
+    assert client.rows(locks) == [("1",)]
+    client.ok("SELECT pg_advisory_unlock(82)")
+    assert waiting.result().rows == [("1",)]
+    env.run(f"DROP SCHEMA {schema} CASCADE")
 
 
 def test_notifications_reach_a_pinned_listener(env, new_proxy, postgres, database):

@@ -56,6 +56,11 @@ void ClientSession::on_reply(const upstream::Step& step, const wire::Frame& fram
       core.release_if_idle();
       return core.worker.host.resume_later(*this);
     }
+    if (step.note == upstream::kPinsNote) {
+      state.pin_review.on_reply(frame);
+      if (frame.type == wire::kReadyForQuery) core.release_if_idle();
+      return;
+    }
     if (step.note != upstream::kSettingsNote) return;
     if (frame.type == wire::kErrorResponse) state.settings_error = frame.payload;
     if (frame.type != wire::kReadyForQuery) return;
@@ -110,6 +115,7 @@ void ClientSession::ready() {
   state.simple.on_ready();
   state.extended.on_ready();
   core.server->applied = core.settings.values().server;
+  state.pin_review.look();
   core.release_if_idle();
   if (!state.input.empty() || state.shutting_down) core.worker.host.resume_later(*this);
 }
@@ -268,8 +274,9 @@ void ClientSession::on_login_timeout() {
 
 void ClientSession::review_pins() {
   SessionCore& core = state_->core;
-  if (core.closing || (core.pins & kUnproved) == 0 || state_->extended.unit_open()) return;
+  if (core.closing || state_->extended.unit_open()) return;
   core.prove_again();
+  state_->pin_review.look();
   core.release_if_idle();
 }
 

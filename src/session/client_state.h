@@ -7,6 +7,7 @@
 #include "pgrecall/session/client_session.h"
 #include "session/extended_query.h"
 #include "session/login_phase.h"
+#include "session/pin_review.h"
 #include "session/prepared_statements.h"
 #include "session/read_path.h"
 #include "session/session_core.h"
@@ -18,6 +19,7 @@ namespace pgrecall::session {
 struct ClientSession::State {
   State(WorkerContext& worker, PeerInfo peer, ClientSession& owner)
       : core(worker, owner),
+        pin_review(core),
         login(core, std::move(peer)),
         reads(core),
         transaction(core),
@@ -31,6 +33,7 @@ struct ClientSession::State {
   void pass_copy(const wire::Frame& frame);
 
   SessionCore core;
+  PinReview pin_review;
   LoginPhase login;
   PreparedStatements prepared;
   ReadPath reads;

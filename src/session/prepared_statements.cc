@@ -46,6 +46,12 @@ void PreparedStatements::drop_unconfirmed() {
   std::erase_if(statements_, [](const auto& entry) { return !entry.second->confirmed; });
 }
 
+bool PreparedStatements::holds_connection() const {
+  return std::any_of(statements_.begin(), statements_.end(), [](const auto& entry) {
+    return entry.second->direct || entry.second->scanned_specially();
+  });
+}
+
 std::string PreparedStatements::client_name(std::string_view server_name) const {
   for (const auto& [name, statement] : statements_) {
     if (statement->server_name() == server_name) return statement->name;

@@ -63,6 +63,8 @@ class PreparedStatements {
   void put_portal(std::shared_ptr<ClientPortal> portal);
   void erase_portal(std::string_view name);
   void clear_portals() { portals_.clear(); }
+  /// One of them must stay on the server connection where it is.
+  bool holds_connection() const;
   bool has_portals() const { return !portals_.empty(); }
 
  private:

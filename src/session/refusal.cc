@@ -88,15 +88,17 @@ bool is_raw_parser_error(std::string_view payload) {
   return raw_parser(origin_of(payload));
 }
 
-bool refused_before_running(const Plan& plan, std::string_view payload) {
+Refusal refusal(const Plan& plan, std::string_view payload) {
   const Origin origin = origin_of(payload);
-  if (!origin.known || origin.inner) return false;
-  if (raw_parser(origin)) return true;
+  if (!origin.known || origin.inner) return Refusal::kNotProved;
+  if (raw_parser(origin)) return Refusal::kUnread;
   const StatementKind kind = plan.analysis.kind;
   if (kind == StatementKind::kExecute) {
-    return origin.sqlstate == "26000" && origin.routine == "FetchPreparedStatement";
+    const bool unknown = origin.sqlstate == "26000" && origin.routine == "FetchPreparedStatement";
+    return unknown ? Refusal::kUnread : Refusal::kNotProved;
   }
-  return analysed_first(kind) && origin.position && parser_file(origin.file);
+  const bool analysed = analysed_first(kind) && origin.position && parser_file(origin.file);
+  return analysed ? Refusal::kInAnalysis : Refusal::kNotProved;
 }
 
 bool refused_unknown_portal(std::string_view payload) {

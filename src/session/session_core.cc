@@ -117,7 +117,7 @@ void SessionCore::show_restored_parameters() {
 
 void SessionCore::release_if_idle() {
   if (server == nullptr || owed() || status != 'I' || pins != 0) return;
-  if (mid_message || setting_up) return;
+  if (mid_message || setting_up || reviewing) return;
   // A unit without its Sync is not over, even where nothing of it is owed any more.
   if (server->queue().unsynced() || server->queue().skipping_to_sync()) return;
   if (worker.shared.config.pool.mode == config::PoolMode::kSession) return;
@@ -137,7 +137,7 @@ void SessionCore::forget_server() {
   server = nullptr;
   setting_up = false;
   pins = 0;
-  hold_cursors.clear();
+  review_due = reviewing = false;
   unproved.clear();
 }
 

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,7 +53,8 @@ struct SessionCore {
   size_t part_left = 0;      ///< of a server's message that is relayed in parts
   bool mid_message = false;  ///< a part of a CopyData message has been sent: the rest must follow
   uint32_t pins = 0;         ///< SessionEffect bits that keep the lease
-  std::set<std::string> hold_cursors;
+  bool review_due = false;   ///< something may have ended what `pins` stands for
+  bool reviewing = false;    ///< the server has been asked, and has not answered
   /// Statements under `kUnproved`: what they do to the session was not known from the catalog of
   /// their time. A newer catalog may show that it is nothing.
   std::vector<std::pair<std::shared_ptr<TextEntry>, std::shared_ptr<const SessionContext>>>

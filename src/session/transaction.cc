@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pgrecall/wire/builder.h"
+#include "session/pin_review.h"
 #include "session/prepared_statements.h"
 #include "session/refusal.h"
 
@@ -175,17 +176,12 @@ void Transaction::apply_session_effects(const Plan& plan, const std::shared_ptr<
                                 sql::kSessionAdvisoryLock | sql::kSessionPrepare |
                                 sql::kSessionHoldCursor;
   core_.pins |= effects & kPinning;
+  // What may have ended lifts nothing here: a ROLLBACK may bring it back.
+  core_.review_due = core_.review_due || may_change_pinning_state(plan, entry.get(), core_.pins);
   if ((effects & sql::kSessionUnknown) != 0) core_.note_unproved(plan, entry);
-  if ((effects & sql::kSessionHoldCursor) != 0) core_.hold_cursors.insert(analysis.name);
-  if ((effects & sql::kSessionUnlistenAll) != 0) core_.pins &= ~uint32_t{sql::kSessionListen};
-  if ((effects & sql::kSessionDiscardTemp) != 0) core_.pins &= ~uint32_t{sql::kSessionTemporary};
-  if ((effects & sql::kSessionCloseAll) != 0) core_.hold_cursors.clear();
-  if (analysis.kind == StatementKind::kCloseCursor) core_.hold_cursors.erase(analysis.name);
-  if (core_.hold_cursors.empty()) core_.pins &= ~uint32_t{sql::kSessionHoldCursor};
   if ((effects & sql::kSessionDiscardAll) != 0) {
     core_.settings.discard_all();
     core_.pins = 0;
-    core_.hold_cursors.clear();
     core_.unproved.clear();
     if (core_.server != nullptr) core_.server->statements.clear();
   }
@@ -201,10 +197,20 @@ void Transaction::apply_session_effects(const Plan& plan, const std::shared_ptr<
 
 void Transaction::failed(const Plan& plan, const std::shared_ptr<TextEntry>& entry,
                          bool is_only_one, std::string_view error) {
-  if (is_only_one && refused_before_running(plan, error)) return;
+  const Refusal refused = is_only_one ? refusal(plan, error) : Refusal::kNotProved;
+  if (refused == Refusal::kUnread) return;
+  if (refused == Refusal::kInAnalysis) {
+    // A check of a domain runs for a constant of a row type; of what it can do, its locks outlive
+    // the error and can be seen.
+    if (!entry || (entry->canonical.ok && entry->canonical.literals.empty())) return;
+    core_.pins |= sql::kSessionAdvisoryLock;
+    core_.review_due = true;
+    return;
+  }
   // What outlives the rollback of a statement: session locks, and whatever opaque code did.
   const uint32_t effects = plan.analysis.session_effects;
   core_.pins |= effects & sql::kSessionAdvisoryLock;
+  core_.review_due = core_.review_due || may_change_pinning_state(plan, entry.get(), core_.pins);
   if ((effects & sql::kSessionUnknown) != 0) core_.note_unproved(plan, entry);
 }
 

@@ -31,6 +31,8 @@ constexpr uint32_t kSettingsNote = UINT32_MAX - 1;
 /// Note of the round trip that shows whether ReadyForQuery comes that nobody waits for (see
 /// ReplyQueue::uncertain); until it is over nothing of the client's may begin.
 constexpr uint32_t kProbeNote = UINT32_MAX - 2;
+/// Note of the look-up of what still pins a client to the connection.
+constexpr uint32_t kPinsNote = UINT32_MAX - 3;
 
 /// What a fresh server connection of one database and user looks like: shared by all of the same
 /// look, so that equal pointers or hashes mean equal defaults. Immutable.
