@@ -1,6 +1,6 @@
 """Named prepared statements: re-use, clashes, errors, DEALLOCATE, DISCARD, both languages mixed."""
-from support.conversation import READY, conversation, ready
-from support.wire import bind, close_statement, describe_statement, execute, extended, parse, query, sync
+from support.conversation import READY, Until, conversation, ready
+from support.wire import bind, close_statement, describe_statement, execute, extended, flush, parse, query, sync
 
 READ = "SELECT id, v FROM t ORDER BY id"
 BY_ID = "SELECT v FROM t WHERE id = $1"
@@ -46,6 +46,10 @@ CONVERSATIONS = (
     conversation("deallocate_in_extended", *PREPARED, extended("DEALLOCATE s") + sync(), READY,
                  run("s", ["1"]) + sync(), READY, *PREPARED, extended("DEALLOCATE ALL") + run("s", ["1"])
                  + sync()),
+    conversation("deallocate_all_in_extended", *PREPARED, extended("DEALLOCATE ALL") + run("s", ["1"]) + sync(), READY,
+                 run("s", ["1"]) + sync()),
+    conversation("deallocate_all_and_flush", *PREPARED, extended("DEALLOCATE ALL") + flush(), Until("C"), run("s", ["1"])
+                 + sync(), READY, extended("DEALLOCATE ALL") + flush(), Until("C"), run("") + sync()),
     conversation("deallocate_in_a_rolled_back_block", *PREPARED, query("BEGIN; DEALLOCATE s; ROLLBACK"), READY,
                  run("s", ["1"]) + sync()),
     conversation("discard_all_and_plans", *PREPARED, query("DISCARD PLANS"), READY, run("s", ["1"]) + sync(),

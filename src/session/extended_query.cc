@@ -419,6 +419,7 @@ void ExtendedQuery::on_ready() {
     core_.server->statements.unnamed = upstream::ServerStatements::kUnknown;
     // A Close that the server skipped has closed nothing.
     for (auto& statement : closed_) core_.prepared->put(std::move(statement));
+    core_.prepared->undo_deallocate();
   }
   if (failed_) restore_unnamed();
   replaced_.clear();

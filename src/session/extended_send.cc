@@ -39,6 +39,9 @@ void ExtendedQuery::send_held(bool fill) {
       send_malformed(held);
       continue;
     }
+    if (held.type != wire::kParse && held.statement && held.statement->deallocated) {
+      held.statement = nullptr;
+    }
     switch (held.type) {
       case wire::kParse:
         send_parse(held);
@@ -288,7 +291,12 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
     transaction_.before(plans->plans.front());
   }
   send_held(miss);
-  if (plans) expose(plans->plans.front(), true);
+  if (plans) {
+    const Plan& front = plans->plans.front();
+    expose(front, true);
+    const bool deallocates = (front.analysis.session_effects & sql::kSessionDeallocate) != 0;
+    if (deallocates) core_.prepared->begin_deallocate(front.analysis.name);
+  }
   if (portal)
     ensure_portal(*portal);
   else

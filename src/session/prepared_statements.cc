@@ -37,6 +37,25 @@ bool PreparedStatements::erase(std::string_view name) {
   return statements_.erase(look_up_name(name)) > 0;
 }
 
+void PreparedStatements::begin_deallocate(std::string_view name) {
+  if (const auto statement = name.empty() ? nullptr : find(name)) statement->deallocated = true;
+  for (const auto& [key, statement] : statements_) {
+    if (name.empty() && !key.empty()) statement->deallocated = true;
+  }
+}
+
+void PreparedStatements::deallocate(std::string_view name) {
+  if (!name.empty()) {
+    erase(name);
+    return;
+  }
+  std::erase_if(statements_, [](const auto& entry) { return !entry.first.empty(); });
+}
+
+void PreparedStatements::undo_deallocate() {
+  for (const auto& [name, statement] : statements_) statement->deallocated = false;
+}
+
 void PreparedStatements::drop_unnamed() {
   if (!statements_.empty()) statements_.erase(std::string());
   if (!portals_.empty()) portals_.erase(std::string());

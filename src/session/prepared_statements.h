@@ -23,6 +23,8 @@ struct ClientStatement {
   bool confirmed = false;  ///< the server (or a hit) has accepted the Parse
   /// On the (pinned) server it goes by the client's own name, where SQL commands find it.
   bool direct = false;
+  /// A DEALLOCATE of it has been sent: what comes behind that must not find it.
+  bool deallocated = false;
 
   std::string server_name() const {
     return name.empty() || direct ? name : "pgr_" + std::to_string(id);
@@ -50,6 +52,10 @@ class PreparedStatements {
   std::shared_ptr<ClientStatement> find(std::string_view name) const;
   void put(std::shared_ptr<ClientStatement> statement);
   bool erase(std::string_view name);
+  /// DEALLOCATE of a name (empty: ALL) is about to be sent, has succeeded, or came to nothing.
+  void begin_deallocate(std::string_view name);
+  void deallocate(std::string_view name);
+  void undo_deallocate();
   void clear() { statements_.clear(); }
   void drop_unnamed();
   /// After the end of a unit: a Parse that failed or was skipped leaves nothing.

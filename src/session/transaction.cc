@@ -186,10 +186,10 @@ void Transaction::apply_session_effects(const Plan& plan, const std::shared_ptr<
     if (core_.server != nullptr) core_.server->statements.clear();
   }
   if ((effects & sql::kSessionDeallocate) != 0 && !analysis.name.empty()) {
-    core_.prepared->erase(analysis.name);
+    core_.prepared->deallocate(analysis.name);
   }
   if ((effects & sql::kSessionDeallocate) != 0 && analysis.name.empty()) {
-    core_.prepared->clear();
+    core_.prepared->deallocate({});
     if (core_.server != nullptr) core_.server->statements.clear();
     core_.pins &= ~uint32_t{sql::kSessionPrepare};
   }

@@ -477,6 +477,24 @@ FakePostgres::Outcome FakePostgres::fail(std::string sqlstate, std::string text)
   return outcome;
 }
 
+/// The look-up of what pins a client: temporary objects, LISTEN, cursors, locks, PREPARE.
+FakePostgres::Outcome FakePostgres::what_is_left(const std::string& sql) {
+  const auto shown = [&](std::string_view view, bool is_left) {
+    return sql.find(view) == std::string::npos || is_left ? "t" : "f";
+  };
+  const bool prepared = std::any_of(prepared_.begin(), prepared_.end(), [](const auto& entry) {
+    return !entry.first.starts_with("pgr_");
+  });
+  std::vector<std::optional<std::string_view>> values = {
+      shown("pg_my_temp_schema", !temporary_.empty()),
+      shown("pg_listening_channels", !listening_.empty()), shown("pg_cursors", true),
+      shown("pg_locks", true), shown("pg_prepared_statements", prepared)};
+  wire::append_data_row(out, values);
+  Outcome outcome;
+  outcome.tag = "SELECT 1";
+  return outcome;
+}
+
 FakePostgres::Outcome FakePostgres::run(const std::string& sql, const std::string& shown) {
   if (sql.starts_with("SELECT (SELECT d.oid")) {
     Outcome outcome;
@@ -488,6 +506,7 @@ FakePostgres::Outcome FakePostgres::run(const std::string& sql, const std::strin
     outcome.tag = "SELECT 1";
     return outcome;
   }
+  if (sql.find(" FROM pg_catalog.") != std::string::npos) return what_is_left(sql);
   log.push_back(sql);
   const auto list = words(sql);
   if (list.empty()) return fail("42601", "syntax error");
@@ -514,6 +533,10 @@ FakePostgres::Outcome FakePostgres::run(const std::string& sql, const std::strin
     return outcome;
   }
   if (verb == "create" && has(list, "temp")) temporary_.insert(after(list, "table"));
+  if (verb == "drop") temporary_.erase(after(list, "table"));
+  if (verb == "listen") listening_.insert(word(list, 1));
+  if (verb == "unlisten" && list.size() == 1) listening_.clear();
+  if (verb == "unlisten") listening_.erase(word(list, 1));
   if (verb == "prepare") {
     const size_t at = lower(sql).find(" as ");
     if (at == std::string::npos) return fail("42601", "syntax error");
@@ -651,6 +674,7 @@ FakePostgres::Outcome FakePostgres::change_setting(const std::string& sql) {
     levels_.clear();
     prepared_.clear();
     temporary_.clear();
+    listening_.clear();
     outcome.tag = "DISCARD ALL";
     return outcome;
   }

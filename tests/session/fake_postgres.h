@@ -98,6 +98,7 @@ class FakePostgres {
   void fail_copy();
 
   Outcome run(const std::string& sql, const std::string& shown);
+  Outcome what_is_left(const std::string& sql);
   Outcome run_transaction_command(const std::string& sql);
   Outcome select(const std::string& sql, const std::string& shown);
   Outcome change_setting(const std::string& sql);
@@ -126,6 +127,7 @@ class FakePostgres {
   bool block_ = false;
   bool failed_ = false;
   std::set<std::string> temporary_;
+  std::set<std::string> listening_;
   std::map<std::string, std::string> prepared_;
   std::map<std::string, Portal> portals_;
   std::deque<std::string> statements_left_;

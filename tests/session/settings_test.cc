@@ -212,9 +212,36 @@ TEST(Pins, WhatIsUndoneUnpins) {
   a.query("listen c");
   a.query("unlisten *");
   EXPECT_EQ(a.session.server(), nullptr);
+  a.query("listen c");
+  a.query("listen d");
+  a.query("unlisten c");
+  EXPECT_NE(a.session.server(), nullptr) << "one channel is left";
+  a.query("unlisten d");
+  EXPECT_EQ(a.session.server(), nullptr);
   a.query("prepare p1 as select 1");
   a.query("deallocate all");
   EXPECT_EQ(a.session.server(), nullptr);
+  a.query("prepare p1 as select 1");
+  a.query("deallocate p1");
+  EXPECT_EQ(a.session.server(), nullptr);
+  a.query("create temp table x (a int)");
+  a.query("drop table x");
+  EXPECT_EQ(a.session.server(), nullptr);
+}
+
+TEST(Pins, StateIsAskedForWhenItsBlockHasEnded) {
+  World world;
+  Client& a = world.client();
+  a.query("unlisten *");
+  a.query("close all");
+  EXPECT_EQ(a.session.server(), nullptr);
+  a.query("begin");
+  a.query("listen c");
+  EXPECT_NE(a.session.pins(), 0u) << "not before the block has ended";
+  a.query("unlisten c");
+  EXPECT_NE(a.session.pins(), 0u);
+  a.query("commit");
+  EXPECT_EQ(a.session.pins(), 0u);
 }
 
 TEST(Pins, Trap42_APinnedServerIsCleanedBeforeAnotherGetsIt) {
