@@ -104,8 +104,9 @@ void TrackedWrites::on_message(const upstream::Step& step, const wire::Frame& fr
     case wire::kErrorResponse:
       return on_error(step, frame.payload);
     case wire::kCopyInResponse:
-      // A Sync behind this Execute and before the end of the data is read by the COPY.
-      if (step.reply == Reply::kExecute && !server_.queue().owes_ready()) tracker_.ignore_sync();
+      // A Sync behind this and before the end of the data is read by the COPY. Behind a Query there
+      // is at most the one that we send when its client has gone.
+      if (step.reply == Reply::kQuery || !server_.queue().owes_ready()) tracker_.ignore_sync();
       return;
     case wire::kReadyForQuery:
       return on_ready(server_.status());

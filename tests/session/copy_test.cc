@@ -154,6 +154,22 @@ TEST(Copy, Trap22_AClientThatVanishesInTheMiddle) {
   }
 }
 
+TEST(Copy, Trap05_AfterACopyWhoseClientHasGoneWritesAreSettledByTheirOwnReadyForQuery) {
+  WorldOptions options = defaults();
+  options.config.pool.size = 1;
+  World world(options);
+  Client& a = world.client();
+  Client& b = world.client();
+  b.query("select a from u");
+  a.send(query(kCopy));
+  a.vanish();  // before the server has said that it waits for data
+  EXPECT_EQ(b.query("update u set a = 'x'"), "C(UPDATE 1) Z(I)");
+  EXPECT_EQ(world.epochs.open_fences(), 0u);
+  b.query("begin; select a from t");
+  b.query("rollback");  // of nothing that was written
+  EXPECT_EQ(b.query("select a from u"), "T D(public.u=1) C(SELECT 1) Z(I)");
+}
+
 TEST(Copy, CopyMessagesThatNoCopyWaitsForAreDropped) {
   World world;
   Client& a = world.client();
