@@ -124,13 +124,7 @@ def pytest_runtest_makereport(item, call):
 
 # What a test expects and this version does not do, with the reason that is printed for the skip. A test
 # leaves this list by passing.
-PINS_ARE_COARSE = "not built: what was read of a temporary table, or run by EXECUTE, is not known to be harmless"
-STATE_PINS = "test_pooling.py::test_state_pins_its_client_until_it_is_gone"
 NOT_BUILT = {
-    f"{STATE_PINS}[temporary_table]": PINS_ARE_COARSE,
-    f"{STATE_PINS}[temporary_view]": PINS_ARE_COARSE,
-    f"{STATE_PINS}[temporary_in_block]": PINS_ARE_COARSE,
-    f"{STATE_PINS}[sql_prepare]": PINS_ARE_COARSE,
 }
 
 

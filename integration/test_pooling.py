@@ -146,6 +146,73 @@ def queue_behind(env, client, text):
     return waiting
 
 
+HARMLESS = {
+    "on_commit_drop": ["BEGIN", "CREATE TEMP TABLE mine ON COMMIT DROP AS SELECT 7 AS v", "SELECT * FROM mine", "COMMIT"],
+    "shadowed_by_cte": ["CREATE TEMP TABLE mine (v int)", "WITH mine AS (SELECT 1) SELECT * FROM mine",
+                        "WITH other AS (SELECT * FROM mine) SELECT count(*), max(v) FROM other ORDER BY 1;  ",
+                        "SELECT a.v FROM mine a JOIN mine b USING (v) -- twice", "DROP TABLE mine"],
+    "two_tables": ["CREATE TEMP TABLE one AS SELECT 1 AS v", "CREATE TEMP TABLE two AS SELECT v FROM one",
+                   "SELECT * FROM one, two", "DROP TABLE one, two"],
+    "view_of_table": ["CREATE TEMP TABLE one AS SELECT 1 AS v", "CREATE TEMP VIEW seen AS SELECT v + 1 FROM one",
+                      "SELECT * FROM seen", "DROP VIEW seen", "DROP TABLE one"],
+    "prepared_with_constants": ["PREPARE p (int, text) AS SELECT $1, $2", "EXECUTE p(-1, E'a')", "EXECUTE p(NULL, 'b')",
+                                "DEALLOCATE p"],
+    "prepared_lock": ["PREPARE p AS SELECT pg_advisory_lock(84)", "EXECUTE p", "SELECT pg_advisory_unlock(84)",
+                      "DEALLOCATE p"],
+}
+
+
+@pytest.mark.parametrize("protocol", ["simple", "extended"])
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_is_known_to_be_harmless_pins_no_longer_than_its_state(env, name, protocol):
+    client, other = env.wire(), env.wire()
+    for statement in HARMLESS[name]:
+        (client.query if protocol == "simple" else client.extended)(statement).checked()
+    assert other.rows("SELECT 1") == [("1",)]
+    assert client.rows("SELECT 2") == [("2",)]
+
+
+CODE = {
+    "view": ["CREATE TEMP VIEW mine AS SELECT {f}() AS v", "SELECT * FROM mine", "DROP VIEW mine"],
+    "view_hides_a_table": ["CREATE TEMP VIEW {t} AS SELECT {f}() AS v", "SELECT * FROM {t}", "DROP VIEW pg_temp.{t}"],
+    "view_replaced": ["CREATE TEMP VIEW mine AS SELECT 'a' AS v", "CREATE OR REPLACE TEMP VIEW mine AS SELECT {f}() AS v",
+                      "SELECT * FROM mine", "DROP VIEW mine"],
+    "view_in_view": ["CREATE TEMP VIEW one AS SELECT {f}() AS v", "CREATE TEMP VIEW two AS SELECT v FROM one",
+                     "SELECT * FROM two", "DROP VIEW one CASCADE"],
+    "rule": ["CREATE TEMP TABLE mine (v text)", "CREATE RULE \"_RETURN\" AS ON SELECT TO mine DO INSTEAD SELECT {f}() AS v",
+             "SELECT * FROM mine", "DROP VIEW IF EXISTS mine"],
+    "renamed": ["CREATE TEMP TABLE mine (v text)", "CREATE TEMP VIEW yours AS SELECT {f}() AS v", "DROP TABLE mine",
+                "ALTER VIEW yours RENAME TO mine", "SELECT * FROM mine", "DROP VIEW mine"],
+    "default": ["CREATE TEMP TABLE mine (a int, v text DEFAULT {f}())", "INSERT INTO mine VALUES (1)", "DROP TABLE mine"],
+    "rolled_back_name": ["BEGIN", "CREATE TEMP TABLE mine (v text)", "ROLLBACK", "CREATE TEMP VIEW mine AS SELECT {f}() AS v",
+                         "SELECT * FROM mine", "DROP VIEW mine"],
+    "call_beside_it": ["CREATE TEMP TABLE mine (v text)", "SELECT count(v), {f}() FROM mine", "DROP TABLE mine"],
+    "execute": ["PREPARE p AS SELECT {f}()", "EXECUTE p", "DEALLOCATE p"],
+    "execute_argument": ["PREPARE p (text) AS SELECT $1", "EXECUTE p({f}())", "DEALLOCATE p"],
+    "prepared_again": ["PREPARE p AS SELECT 'a'", "DEALLOCATE p", "PREPARE p AS SELECT {f}()", "EXECUTE p",
+                       "DEALLOCATE p"],
+}
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_trap42_code_reached_through_the_clients_own_objects_leaves_nothing_to_others(env, name):
+    """The objects are gone, but a function has left a setting behind that shows nowhere."""
+    function, table = env.name("leaves"), env.name("hidden")
+    env.run(f"CREATE FUNCTION {function}() RETURNS text LANGUAGE sql AS "
+            "$$SELECT set_config('app.left', 'behind', false)$$", f"CREATE TABLE {table} (v text)")
+    client, other = env.wire(), env.wire()
+    for statement in CODE[name]:
+        client.query(statement.format(f=function, t=table))
+    left = "SELECT current_setting('app.left', true)"
+    assert client.rows(left) in ([("behind",)], [(None,)])
+    expected = client.rows(left)
+    waiting = queue_behind(env, other, left) if expected == [("behind",)] else Background(other.query, left)
+    assert client.rows(left) == expected
+    client.close()
+    assert waiting.result().rows in ([(None,)], [("",)])
+    env.run(f"DROP TABLE {table}", f"DROP FUNCTION {function}")
+
+
 @pytest.mark.parametrize("name", PINS)
 def test_state_pins_its_client_until_it_is_gone(env, name):
     """While pinned the client has the only connection; afterwards another one gets it, clean."""

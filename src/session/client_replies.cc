@@ -115,6 +115,7 @@ void ClientSession::ready() {
   state.simple.on_ready();
   state.extended.on_ready();
   core.server->applied = core.settings.values().server;
+  core.prove_again();
   state.pin_review.look();
   core.release_if_idle();
   if (!state.input.empty() || state.shutting_down) core.worker.host.resume_later(*this);

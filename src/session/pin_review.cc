@@ -87,6 +87,7 @@ void PinReview::on_reply(const wire::Frame& frame) {
   // A Parse that came meanwhile may need this connection.
   if (core_.prepared->holds_connection()) gone_ &= ~uint32_t{sql::kSessionPrepare};
   core_.pins &= ~(asked_ & gone_);
+  if ((core_.pins & sql::kSessionTemporary) == 0) core_.objects.discard_temporary();
 }
 
 bool may_change_pinning_state(const Plan& plan, const TextEntry* entry, uint32_t pins) {

@@ -4,8 +4,14 @@
 #include <utility>
 
 #include "pgrecall/wire/builder.h"
+#include "session/prepared_statements.h"
 
 namespace pgrecall::session {
+namespace {
+
+constexpr size_t kUnprovedMax = 64;
+
+}  // namespace
 
 void SessionCore::error(std::string_view severity, std::string_view sqlstate,
                         std::string_view message, std::string_view detail, std::string_view hint) {
@@ -139,6 +145,7 @@ void SessionCore::forget_server() {
   pins = 0;
   review_due = reviewing = false;
   unproved.clear();
+  objects.clear();
 }
 
 void SessionCore::refresh_context() {
@@ -147,42 +154,96 @@ void SessionCore::refresh_context() {
                                           settings.values().local);
 }
 
+void SessionCore::pin_as_unknown() {
+  pins |= sql::kSessionUnknown;
+  pins &= ~kUnproved;
+  unproved.clear();
+}
+
 void SessionCore::note_unproved(const Plan& plan, std::shared_ptr<TextEntry> entry) {
   const sql::BypassReason reason = plan.analysis.reason;
-  constexpr size_t kUnprovedMax = 64;
   if ((pins & sql::kSessionUnknown) != 0) return;
   // Only what the catalog did not know yet can become known; what it knew to be opaque stays so.
-  const bool may_become_known = reason == sql::BypassReason::kUnknownRelation ||
-                                reason == sql::BypassReason::kUnknownFunction ||
-                                reason == sql::BypassReason::kUnknownType ||
-                                plan.catalog_version == 0;
-  if (!entry || unproved.size() >= kUnprovedMax || !may_become_known) {
-    pins |= sql::kSessionUnknown;
-    unproved.clear();
-    pins &= ~kUnproved;
-    return;
+  bool may_become_known = reason == sql::BypassReason::kUnknownRelation ||
+                          reason == sql::BypassReason::kUnknownFunction ||
+                          reason == sql::BypassReason::kUnknownType || plan.catalog_version == 0;
+  if (entry && plan.analysis.kind == sql::StatementKind::kExecute) {
+    entry = executed(plan, *entry);
+    may_become_known = true;
+  } else if (entry && (plan.analysis.session_effects & sql::kSessionTemporary) != 0) {
+    const std::string_view query = statement_after_as(entry->text);
+    entry = query.empty() ? nullptr : worker.memo.text(query);
+    may_become_known = true;
   }
+  if (!entry || unproved.size() >= kUnprovedMax || !may_become_known) return pin_as_unknown();
   pins |= kUnproved;
-  unproved_version = std::max(unproved_version, plan.catalog_version);
-  const std::pair item(std::move(entry), context);
+  Unproved item{std::move(entry), context, plan.catalog_version, objects.plain(), false};
   if (std::find(unproved.begin(), unproved.end(), item) == unproved.end()) {
-    unproved.push_back(item);
+    unproved.push_back(std::move(item));
   }
+}
+
+std::shared_ptr<TextEntry> SessionCore::alone(const Plan& plan,
+                                              const std::shared_ptr<TextEntry>& entry) {
+  if (!entry || !entry->canonical.multi_statement) return entry;
+  const sql::StatementAnalysis& analysis = plan.analysis;
+  const std::string_view text = entry->text;
+  if (analysis.location >= text.size() || analysis.length == 0) return entry;
+  return worker.memo.text(text.substr(analysis.location, analysis.length));
+}
+
+void SessionCore::note_view(const TextEntry& create, std::vector<std::string> plain) {
+  const std::string_view query = statement_after_as(create.text);
+  if (query.empty() || unproved.size() >= kUnprovedMax) return pin_as_unknown();
+  pins |= kUnproved;
+  unproved.push_back({worker.memo.text(query), context, 0, std::move(plain), false});
+}
+
+std::shared_ptr<TextEntry> SessionCore::executed(const Plan& plan, const TextEntry& execute) {
+  if (!has_constant_arguments(execute)) return nullptr;
+  const auto statement = prepared->find(plan.analysis.name);
+  if (statement && statement->scanned_specially()) return nullptr;
+  const auto entry = statement ? statement->entry : objects.prepared(plan.analysis.name);
+  if (!entry) return nullptr;
+  for (const Plan& inner : worker.memo.plans(*entry, *context, *database, user)->plans) {
+    pins |= inner.analysis.session_effects & sql::kSessionAdvisoryLock;
+  }
+  return entry;
+}
+
+bool SessionCore::is_harmless(const Unproved& statement) {
+  const auto harmless = [&](TextEntry& entry, const SessionContext& then) {
+    const auto& plans = worker.memo.plans(entry, then, *database, user)->plans;
+    return std::all_of(plans.begin(), plans.end(), [](const Plan& plan) {
+      return (plan.analysis.session_effects & sql::kSessionUnknown) == 0;
+    });
+  };
+  TextEntry& entry = *statement.entry;
+  if (harmless(entry, *statement.context)) return true;
+  const bool reads = !entry.plans->multi() &&
+                     entry.plans->plans.front().analysis.kind == sql::StatementKind::kSelect;
+  if (statement.plain.empty() || !reads) return false;
+  // Temporary names come first unless the path says otherwise.
+  if (statement.context->search_path.find("pg_temp") != std::string::npos) return false;
+  const auto rest = worker.memo.text(without_relations(entry.text, statement.plain));
+  return harmless(*rest, *statement.context);
 }
 
 void SessionCore::prove_again() {
   if ((pins & kUnproved) == 0 || status != 'I' || owed()) return;
   const uint64_t version = database->current_version();
-  if (version == 0 || version == unproved_version) return;
-  for (const auto& [entry, then] : std::exchange(unproved, {})) {
-    for (const Plan& plan : worker.memo.plans(*entry, *then, *database, user)->plans) {
-      if ((plan.analysis.session_effects & sql::kSessionUnknown) != 0) {
-        pins |= sql::kSessionUnknown;
-      }
+  if (version == 0) return;
+  std::vector<Unproved> left;
+  for (Unproved& statement : std::exchange(unproved, {})) {
+    const bool newer = version != statement.version;
+    if ((!newer && statement.tried) || !is_harmless(statement)) {
+      if (newer) return pin_as_unknown();
+      statement.tried = true;
+      left.push_back(std::move(statement));
     }
   }
-  pins &= ~kUnproved;
-  unproved_version = 0;
+  unproved = std::move(left);
+  if (unproved.empty()) pins &= ~kUnproved;
 }
 
 bool SessionCore::opens_lazily() const {

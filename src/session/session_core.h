@@ -11,6 +11,7 @@
 
 #include "pgrecall/session/session_host.h"
 #include "pgrecall/session/tracked_writes.h"
+#include "session/session_objects.h"
 #include "session/settings_state.h"
 
 namespace pgrecall::session {
@@ -55,11 +56,18 @@ struct SessionCore {
   uint32_t pins = 0;         ///< SessionEffect bits that keep the lease
   bool review_due = false;   ///< something may have ended what `pins` stands for
   bool reviewing = false;    ///< the server has been asked, and has not answered
-  /// Statements under `kUnproved`: what they do to the session was not known from the catalog of
-  /// their time. A newer catalog may show that it is nothing.
-  std::vector<std::pair<std::shared_ptr<TextEntry>, std::shared_ptr<const SessionContext>>>
-      unproved;
-  uint64_t unproved_version = 0;
+  SessionObjects objects;
+  /// A statement under `kUnproved`: what it does to the session was not known from its plan. A
+  /// newer catalog, or what is known of `objects`, may show that it is nothing.
+  struct Unproved {
+    std::shared_ptr<TextEntry> entry;
+    std::shared_ptr<const SessionContext> context;
+    uint64_t version = 0;            ///< the catalog that did not suffice; 0: none was tried
+    std::vector<std::string> plain;  ///< the plain temporary relations of its time
+    bool tried = false;              ///< also with these
+    friend bool operator==(const Unproved&, const Unproved&) = default;
+  };
+  std::vector<Unproved> unproved;
 
   // Settings and what follows from them.
   SettingsState settings;
@@ -121,8 +129,17 @@ struct SessionCore {
   bool opens_lazily() const;
   /// A statement whose effects on the session are not known has completed.
   void note_unproved(const Plan& plan, std::shared_ptr<TextEntry> entry);
-  /// Looks at the unproved statements again if there is a newer catalog.
+  /// The statement of `plan` out of a text of several.
+  std::shared_ptr<TextEntry> alone(const Plan& plan, const std::shared_ptr<TextEntry>& entry);
+  /// A temporary view was created; `plain`: what its query may have read.
+  void note_view(const TextEntry& create, std::vector<std::string> plain);
+  /// Opaque code ran: nothing but DISCARD ALL lifts this.
+  void pin_as_unknown();
+  /// Looks at the unproved statements again if that may show more.
   void prove_again();
+  bool is_harmless(const Unproved& statement);
+  /// The statement that an EXECUTE ran; null if that is not known.
+  std::shared_ptr<TextEntry> executed(const Plan& plan, const TextEntry& execute);
 };
 
 }  // namespace pgrecall::session

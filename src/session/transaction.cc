@@ -110,6 +110,7 @@ void Transaction::end(bool committed) {
     core_.settings.commit();
   else
     core_.settings.roll_back();
+  core_.objects.end_transaction(committed);
   core_.snapshot_isolation = false;
   core_.read_locally = false;
 }
@@ -146,6 +147,7 @@ void Transaction::completed(const Plan& plan, const std::shared_ptr<TextEntry>& 
       break;
     case StatementKind::kRollbackTo:
       core_.settings.roll_back_to(analysis.name);
+      core_.objects.roll_back_to();
       break;
     case StatementKind::kSet:
       if (analysis.settings.empty()) apply_isolation(analysis);
@@ -169,13 +171,16 @@ void Transaction::completed(const Plan& plan, const std::shared_ptr<TextEntry>& 
   apply_session_effects(plan, entry);
 }
 
-void Transaction::apply_session_effects(const Plan& plan, const std::shared_ptr<TextEntry>& entry) {
+void Transaction::apply_session_effects(const Plan& plan, const std::shared_ptr<TextEntry>& text) {
   const sql::StatementAnalysis& analysis = plan.analysis;
   const uint32_t effects = analysis.session_effects;
   constexpr uint32_t kPinning = sql::kSessionTemporary | sql::kSessionListen |
                                 sql::kSessionAdvisoryLock | sql::kSessionPrepare |
                                 sql::kSessionHoldCursor;
+  if (effects == 0 && core_.pins == 0) return;
   core_.pins |= effects & kPinning;
+  const auto entry = core_.alone(plan, text);
+  note_objects(plan, entry);
   // What may have ended lifts nothing here: a ROLLBACK may bring it back.
   core_.review_due = core_.review_due || may_change_pinning_state(plan, entry.get(), core_.pins);
   if ((effects & sql::kSessionUnknown) != 0) core_.note_unproved(plan, entry);
@@ -183,6 +188,7 @@ void Transaction::apply_session_effects(const Plan& plan, const std::shared_ptr<
     core_.settings.discard_all();
     core_.pins = 0;
     core_.unproved.clear();
+    core_.objects.clear();
     if (core_.server != nullptr) core_.server->statements.clear();
   }
   if ((effects & sql::kSessionDeallocate) != 0 && !analysis.name.empty()) {
@@ -192,6 +198,31 @@ void Transaction::apply_session_effects(const Plan& plan, const std::shared_ptr<
     core_.prepared->deallocate({});
     if (core_.server != nullptr) core_.server->statements.clear();
     core_.pins &= ~uint32_t{sql::kSessionPrepare};
+  }
+}
+
+void Transaction::note_objects(const Plan& plan, const std::shared_ptr<TextEntry>& entry) {
+  const sql::StatementAnalysis& analysis = plan.analysis;
+  const uint32_t effects = analysis.session_effects;
+  SessionObjects& objects = core_.objects;
+  if ((effects & sql::kSessionDeallocate) != 0) objects.deallocate(analysis.name);
+  if ((effects & sql::kSessionDiscardTemp) != 0) objects.discard_temporary();
+  if ((effects & sql::kSessionPrepare) != 0) {
+    objects.deallocate(analysis.name);
+    const bool as_read = entry && core_.context->standard_strings && core_.context->utf8;
+    const std::string_view statement = as_read ? statement_after_as(entry->text) : "";
+    if (!statement.empty()) {
+      objects.prepare(analysis.name, core_.worker.memo.text(statement));
+    }
+  }
+  if ((effects & sql::kSessionTemporary) != 0) {
+    const std::vector<std::string> before = objects.plain();
+    const auto created = entry ? objects.create(*entry, core_.database->catalog().get())
+                               : SessionObjects::Created::kUnknown;
+    if (created == SessionObjects::Created::kUnknown) return core_.pin_as_unknown();
+    if (created == SessionObjects::Created::kView) core_.note_view(*entry, before);
+  } else if (analysis.kind == StatementKind::kDdl && entry && !objects.define(*entry)) {
+    core_.pin_as_unknown();
   }
 }
 

@@ -33,7 +33,9 @@ class Transaction {
   void local_answer(std::string_view tag);
   void end(bool committed);
   void apply_isolation(const sql::StatementAnalysis& analysis);
-  void apply_session_effects(const Plan& plan, const std::shared_ptr<TextEntry>& entry);
+  void apply_session_effects(const Plan& plan, const std::shared_ptr<TextEntry>& text);
+
+  void note_objects(const Plan& plan, const std::shared_ptr<TextEntry>& entry);
 
   SessionCore& core_;
 };
