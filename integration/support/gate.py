@@ -82,7 +82,10 @@ class GateConnection:
                     answer = self.gate.match(TO_CLIENT, frame)
                     if answer:
                         self.answer_hold = answer
-                    self._deliver(self.server, frame)
+                    try:
+                        self._deliver(self.server, frame)
+                    except OSError:
+                        return  # its last words are still on their way: the other pump closes
         except OSError:
             pass
         self._close()
