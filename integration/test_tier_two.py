@@ -51,11 +51,12 @@ def tables(postgres, database):
 
 @pytest.fixture
 def site(env, tables, redis_server):
-    """The environment, with an empty Redis that answers."""
+    """The environment, with an empty Redis that answers and nothing remembered of the documents."""
     del tables
     redis_server.client().flushall()
     wait_available(env.proxy)
     env.settle()
+    env.wire().ok("UPDATE document SET body = body")
     return env
 
 

@@ -355,6 +355,11 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
       return reads_.refuse(sql::BypassReason::kNotASelect);
     case wire::kErrorResponse:
       failed_ = true;
+      // Done past pgrecall and not known yet. Until it is, statements are parsed anew.
+      if (shows_changed_result(frame.payload)) {
+        core_.database->suspect();
+        core_.server->statements.doubt_all();
+      }
       unnamed_failed_ =
           step.note == kParseNote && !parsing_.empty() && parsing_.front()->name.empty();
       if (step.reply == Reply::kExecute && !executing_.empty()) execute_failed(frame.payload);

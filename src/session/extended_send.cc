@@ -94,6 +94,11 @@ void ExtendedQuery::send_parse(Held& held) {
     if (held.statement->name.empty()) server.statements.unnamed = held.statement->id;
     return;
   }
+  if (const uint64_t version = core_.database->current_version();
+      version == 0 || version != server.statements_version) {
+    server.statements.doubt_all();  // a lease can outlive a change of definitions
+    server.statements_version = version;
+  }
   if (server.statements.contains(held.statement->id) && core_.status != 'E') {
     server.statements.touch(held.statement->id);
     std::string complete;

@@ -107,4 +107,9 @@ bool refused_unknown_portal(std::string_view payload) {
          origin.routine == "exec_execute_message";
 }
 
+bool shows_changed_result(std::string_view payload) {
+  const Origin origin = origin_of(payload);
+  return origin.sqlstate == "0A000" && origin.routine == "RevalidateCachedQuery";
+}
+
 }  // namespace pgrecall::session

@@ -24,4 +24,7 @@ Refusal refusal(const Plan& plan, std::string_view payload);
 /// The same of an Execute whose portal only the server could have known.
 bool refused_unknown_portal(std::string_view payload);
 
+/// A prepared statement would return other columns than when it was parsed: its tables changed.
+bool shows_changed_result(std::string_view payload);
+
 }  // namespace pgrecall::session

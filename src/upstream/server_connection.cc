@@ -40,6 +40,13 @@ void ServerStatements::doubt(uint64_t id) {
   doubtful_.insert(id);
 }
 
+void ServerStatements::doubt_all() {
+  doubtful_.insert(order_.begin(), order_.end());
+  order_.clear();
+  index_.clear();
+  if (unnamed != 0) unnamed = kUnknown;
+}
+
 void ServerStatements::clear() {
   doubtful_.clear();
   order_.clear();

@@ -110,6 +110,8 @@ class ServerStatements {
 
   /// A Parse whose fate is not known: it is closed before it is parsed again.
   void doubt(uint64_t id);
+  /// What was parsed so far may have another result by now.
+  void doubt_all();
   size_t doubtful() const { return doubtful_.size(); }
   bool take_doubt(uint64_t id) { return doubtful_.erase(id) > 0; }
 
