@@ -6,8 +6,10 @@ import types
 import pytest
 
 from demo.browser import PostForms, filled
+from demo.client import Outcome, Task
 from demo.report import Run, is_slower, percentile
 from demo.rereader import Rereader
+from demo.runs import same_again
 from django_site.two_ways import SITE
 
 
@@ -192,6 +194,15 @@ def test_percentiles_and_noise():
 def test_a_run_adds_up_its_clients():
     outcome = types.SimpleNamespace(seconds={"home": [0.1, 0.2]}, busy_seconds=0.5)
     other = types.SimpleNamespace(seconds={"home": [0.3], "tag": [0.4]}, busy_seconds=1.0)
-    run = Run([outcome, other], queries=9)
+    run = Run([outcome, other], 9, types.SimpleNamespace(hits=5, reads=10), types.SimpleNamespace(hits=8, reads=14))
     assert run.pages() == {"home": [0.1, 0.2, 0.3], "tag": [0.4]}
-    assert (run.requests(), run.requests_per_second()) == (4, 6.0)
+    assert (run.requests(), run.requests_per_second(), run.read_hit_rate()) == (4, 6.0, 0.75)
+
+
+def test_a_second_run_keeps_the_pace_of_the_first_if_asked():
+    tasks = [Task(run="d", client=0, clients=1, seed=1, size=None, site_address=None, direct_address=None, database="",
+                  user="", checker="", password="", check_share=0, warm_seconds=1, seconds=1)]
+    outcomes = [Outcome(0, warm_steps=3, steps=2, pace=[0.0, 0.5])]
+    (paced,), (free,) = (same_again(tasks, outcomes, how, run="p") for how in (True, False))
+    assert (paced.warm_steps, paced.steps, paced.pace, paced.run) == (3, 2, [0.0, 0.5], "p")
+    assert (free.steps, free.pace) == (2, None)

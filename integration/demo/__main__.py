@@ -53,9 +53,9 @@ class Demo:
 
     def run(self):
         self._start()
-        direct, proxied = self._measure()
+        direct, proxied, fast = self._measure()
         found = self._test_versions()
-        stale = self._report(direct, proxied, found)
+        stale = self._report(direct, proxied, fast, found)
         if self.arguments.keep:
             self._keep()
         if self.arguments.sabotage:
@@ -90,74 +90,77 @@ class Demo:
                 for client in range(self.arguments.clients)]
 
     def _measure(self):
-        """The same pages twice. Under sabotage the first run is left out."""
+        """The same pages direct, through pgrecall at the same pace, which shows the latencies of equal
+        traffic, and through pgrecall as fast as they come. Under sabotage only the last."""
         tasks = self._tasks()
-        proxied_address = {"run": "p", "site_address": ("127.0.0.1", self.servers.proxy.port)}
+        address = {"site_address": ("127.0.0.1", self.servers.proxy.port)}
         if self.arguments.sabotage:
             return None, self._run("through pgrecall", [
-                Task(**{**vars(task), **proxied_address}) for task in tasks])
+                Task(**{**vars(task), **address, "run": "f"}) for task in tasks]), None
         direct = self._run("direct", tasks)
-        return direct, self._run("through pgrecall",
-                                 runs.same_again(tasks, direct.outcomes, **proxied_address))
+        proxied = self._run("through pgrecall, at the same pace",
+                            runs.same_again(tasks, direct.outcomes, True, run="p", **address))
+        fast = self._run("through pgrecall, at its own pace",
+                         runs.same_again(tasks, direct.outcomes, False, run="f", **address))
+        return direct, proxied, fast
 
     def _run(self, name, tasks):
         outcomes = runs.run_pages(name, tasks, self._start_counting)
-        self.stats_after = self.servers.proxy.stats()
-        return report.Run(outcomes, self.servers.query_count())
+        return report.Run(outcomes, self.servers.query_count(), self.stats_before,
+                          self.servers.proxy.stats())
 
     def _start_counting(self):
         """All clients have warmed up and none has gone on yet."""
         self.servers.reset_query_count()
         self.stats_before = self.servers.proxy.stats()
 
-    def _read_hit_rate(self):
-        """Hits of all reads of the measured run, as /api/stats counts them."""
-        before, after = self.stats_before, self.stats_after
-        return (after.hits - before.hits) / max(1, after.reads - before.reads)
-
     def _test_versions(self):
         servers = self.servers
+        before = servers.proxy.stats().hits
         parameters = {"host": "127.0.0.1", "port": servers.proxy.port, "dbname": DATABASE,
                       "user": SITE_USER, "password": PASSWORD}
         found = runs.run_versions(parameters, 2, max(2, self.arguments.clients - 1),
                                   min(10.0, self.arguments.seconds / 4))
-        self.version_hits = servers.proxy.stats().hits - self.stats_after.hits
+        self.version_hits = servers.proxy.stats().hits - before
         return found
 
     # -- report -------------------------------------------------------------------------------
-    def _report(self, direct, proxied, found):
+    def _report(self, direct, proxied, fast, found):
         print()
+        checked = [proxied]
         if direct:
-            self._compare(direct, proxied)
-        stale = report.stale_answers(proxied, found)
-        print("\n".join(report.checker_lines(proxied, found)))
+            self._compare(direct, proxied, fast)
+            checked.append(fast)
+        stale = report.stale_answers(checked, found)
+        print("\n".join(report.checker_lines(checked, found)))
         print(f"  of these reads {self.version_hits:,} were hits")
         print(f"stale answers: {stale:,}")
         if direct:
             self._expect("the checker is right about PostgreSQL itself",
-                         not report.stale_answers(direct, None))
-            self._expect("no page failed", not direct.total("failures") + proxied.total("failures"))
-            rate = self._read_hit_rate()
+                         not report.stale_answers([direct], None))
+            self._expect("no page failed", not sum(run.total("failures") for run in (direct, *checked)))
+            rate = proxied.read_hit_rate()
             self._expect(f"read_hit_rate is at least {report.READ_HIT_RATE_MIN}",
                          rate >= report.READ_HIT_RATE_MIN)
         self._expect("no stale answer", not stale)
-        verdicts = proxied.verdicts()
+        verdicts = report.verdicts(checked)
         self._expect(f"at least {report.CHECKED_SHARE_MIN:.0%} of the answers were checked",
                      verdicts.checked >= report.CHECKED_SHARE_MIN * verdicts.answers)
         self._expect("the version test saw hits", self.version_hits > 0)
         print(f"dashboard: http://127.0.0.1:{self.servers.proxy.admin_port}/")
         return stale
 
-    def _compare(self, direct, proxied):
+    def _compare(self, direct, proxied, fast):
         lines, slower = report.page_table(direct, proxied)
         print("\n".join(lines) + "\n")
-        print(f"{'':32}{'direct':>10}{'pgrecall':>10}")
+        print(f"{'':42}{'direct':>10}{'pgrecall':>10}")
         for name, values in (
-                ("requests per second", [run.requests_per_second() for run in (direct, proxied)]),
-                ("queries reaching PostgreSQL", [run.queries for run in (direct, proxied)])):
-            print(f"{name:32}{values[0]:10,.0f}{values[1]:10,.0f}")
-        print(f"{'read_hit_rate':32}{'':10}{self._read_hit_rate():10.3f}")
-        print(report.not_hits_line(self.stats_before, self.stats_after) + "\n")
+                ("queries reaching PostgreSQL", [direct.queries, proxied.queries]),
+                ("requests per second, as fast as they come",
+                 [direct.requests_per_second(), fast.requests_per_second()])):
+            print(f"{name:42}{values[0]:10,.0f}{values[1]:10,.0f}")
+        print(f"{'read_hit_rate':42}{'':10}{proxied.read_hit_rate():10.3f}")
+        print(report.not_hits_line(proxied.stats_before, proxied.stats_after) + "\n")
         self._expect(f"no page has a p50 above its direct one by more than {report.NOISE_SHARE:.0%} and "
                      f"{1000 * report.NOISE_SECONDS} ms" + (f" ({', '.join(slower)})" if slower else ""),
                      not slower)

@@ -16,7 +16,8 @@ EXAMPLES_MAX = 3
 @dataclass
 class Task:
     """What one client of one run has to do. `steps` and `warm_steps` of None mean: until the time is
-    over; otherwise the time does not matter."""
+    over; otherwise the time does not matter. `pace`: no step begins before its time, in seconds since
+    the first one; None: one after the other."""
 
     run: str
     client: int
@@ -34,6 +35,7 @@ class Task:
     seconds: float
     warm_steps: int = None
     steps: int = None
+    pace: list = None
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Outcome:
     client: int
     warm_steps: int = 0
     steps: int = 0
+    pace: list = field(default_factory=list)
     seconds: dict = field(default_factory=dict)
     failures: int = 0
     own_stale: int = 0
@@ -143,9 +146,13 @@ class Client:
         self.outcome.verdicts = self.rereader.verdicts
 
     def _play(self, seconds, steps):
-        end = time.monotonic() + seconds
+        begin = time.monotonic()
         done = 0
-        while done < steps if steps is not None else time.monotonic() < end:
+        while done < steps if steps is not None else time.monotonic() < begin + seconds:
+            if self.measuring:
+                if self.task.pace:
+                    time.sleep(max(0, begin + self.task.pace[done] - time.monotonic()))
+                self.outcome.pace.append(time.monotonic() - begin)
             self.visitor.play(next(self.steps))
             done += 1
         return done

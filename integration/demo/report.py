@@ -30,10 +30,17 @@ def median_interval(values):
 
 @dataclass
 class Run:
-    """The outcomes of one run, put together, and what PostgreSQL counted during it."""
+    """The outcomes of one run, put together, and what PostgreSQL and pgrecall counted during it."""
 
     outcomes: list
     queries: int
+    stats_before: dict
+    stats_after: dict
+
+    def read_hit_rate(self):
+        """Hits of all reads, as /api/stats counts them."""
+        before, after = self.stats_before, self.stats_after
+        return (after.hits - before.hits) / max(1, after.reads - before.reads)
 
     def pages(self):
         """Page name to its latencies in seconds."""
@@ -50,12 +57,6 @@ class Run:
         """Of all clients together; what their checkers took does not count."""
         return sum(sum(map(len, outcome.seconds.values())) / outcome.busy_seconds
                    for outcome in self.outcomes)
-
-    def verdicts(self):
-        total = Verdicts()
-        for outcome in self.outcomes:
-            total.add(outcome.verdicts)
-        return total
 
     def total(self, name):
         return sum(getattr(outcome, name) for outcome in self.outcomes)
@@ -92,13 +93,23 @@ def page_table(direct, proxied):
     return lines, slower
 
 
-def checker_lines(run, found):
-    verdicts = run.verdicts()
-    lines = [f"checker: {verdicts.checked:,} of {verdicts.answers:,} answers re-read from PostgreSQL "
-             f"({100 * verdicts.checked / max(1, verdicts.answers):.1f} %), {verdicts.undecided:,} undecided"]
+def verdicts(checked):
+    """Of several runs together."""
+    total = Verdicts()
+    for run in checked:
+        for outcome in run.outcomes:
+            total.add(outcome.verdicts)
+    return total
+
+
+def checker_lines(checked, found):
+    total = verdicts(checked)
+    lines = [f"checker: {total.checked:,} of {total.answers:,} answers re-read from PostgreSQL "
+             f"({100 * total.checked / max(1, total.answers):.1f} %), {total.undecided:,} undecided"]
     if found:
         lines.append(f"version test: {found.reads:,} reads against {found.writes:,} acknowledged writes")
-    lines += [f"  {text}" for text in (run.examples() + (found.examples if found else []))[:6]]
+    examples = [text for run in checked for text in run.examples()] + (found.examples if found else [])
+    lines += [f"  {text}" for text in examples[:6]]
     return lines
 
 
@@ -112,5 +123,6 @@ def not_hits_line(before, after):
             f"{sum(reasons.values()):,} bypasses" + (f" ({listed})" if listed else ""))
 
 
-def stale_answers(run, found):
-    return run.verdicts().stale + run.total("own_stale") + (found.stale if found else 0)
+def stale_answers(checked, found):
+    return (verdicts(checked).stale + sum(run.total("own_stale") for run in checked)
+            + (found.stale if found else 0))

@@ -101,9 +101,10 @@ def run_pages(name, tasks, at_start):
         _end(processes)
 
 
-def same_again(tasks, outcomes, **changes):
-    """The tasks of a second run that asks for exactly the pages of a first one."""
-    return [Task(**{**vars(task), "warm_steps": outcome.warm_steps, "steps": outcome.steps, **changes})
+def same_again(tasks, outcomes, paced, **changes):
+    """The tasks of a second run that asks for exactly the pages of a first one; `paced`: at its pace."""
+    return [Task(**{**vars(task), "warm_steps": outcome.warm_steps, "steps": outcome.steps,
+                    "pace": outcome.pace if paced else None, **changes})
             for task, outcome in zip(tasks, outcomes)]
 
 
