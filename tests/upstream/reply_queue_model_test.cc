@@ -17,7 +17,6 @@ namespace {
 struct Said {
   char type;
   int about;
-  friend bool operator==(const Said&, const Said&) = default;
 };
 
 enum class Act : uint8_t {
