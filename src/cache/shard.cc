@@ -11,6 +11,7 @@
 namespace pgrecall::cache::detail {
 namespace {
 
+constexpr size_t kBucketBytes = sizeof(void*);
 constexpr size_t kBucketsMin = 16;
 constexpr size_t kGhostsMin = 16;
 constexpr size_t kBudgetBytesPerGhost = 1024;
@@ -122,7 +123,7 @@ Shard::~Shard() {
 }
 
 size_t Shard::fixed_bytes() const {
-  return buckets_.size() * sizeof(Entry*) + ghosts_.size() * sizeof(uint32_t);
+  return buckets_.size() * kBucketBytes + ghosts_.size() * sizeof(uint32_t);
 }
 
 Shard::Queue& Shard::queue_of(const Entry* entry) {
@@ -231,7 +232,7 @@ void Shard::evict_one(Removed& removed) {
 }
 
 void Shard::grow_buckets(Removed& removed) {
-  const size_t more = buckets_.size() * sizeof(Entry*);
+  const size_t more = buckets_.size() * kBucketBytes;
   if (fixed_bytes() + more > budget_bytes_ / 4) return;  // chains grow instead
   make_room(more, removed);
   std::vector<Entry*> old(buckets_.size() * 2);
