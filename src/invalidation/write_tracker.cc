@@ -201,6 +201,7 @@ void WriteTracker::ignore_sync() {
 void WriteTracker::on_command_complete(std::string_view tag) {
   if (units_.empty()) return;
   Unit& unit = units_.front();
+  unit.completed = true;
   if (fault(Fault::kSettleAtComplete)) settle_at_complete(unit);
   if (is_verb_tag(tag) && !unit.mismatched) on_verb_tag(unit, tag);
 }
@@ -294,9 +295,9 @@ void WriteTracker::on_error(ErrorScope scope) {
   unit.failed = true;
   if (scope == ErrorScope::kExtended) {
     skip_to_sync();
-  } else if (scope == ErrorScope::kNotParsed) {
-    // Believed only where our own parser refused the text too: a procedure that committed may fail
-    // with the same error, out of dynamic SQL.
+  } else if (scope == ErrorScope::kNotParsed && !unit.completed) {
+    // Believed only where our own parser refused the text too, and before anything of it completed:
+    // a procedure that committed, or a function's body, may fail with the same error.
     for (size_t i = unit.query_start; i < unit.entries.size(); ++i) {
       if (unit.entries[i].verb == Verb::kUnknown) skip_entry(unit.entries[i]);
     }

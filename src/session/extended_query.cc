@@ -345,6 +345,8 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
     case wire::kParseComplete:
     case wire::kCloseComplete:
       return on_own_reply(step.note);
+    case wire::kBindComplete:
+      return bound();
     case wire::kRowDescription:
       if (step.note == kFillNote) reads_.record(frame.type, frame.bytes);
       return;
@@ -363,6 +365,7 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
       unnamed_failed_ =
           step.note == kParseNote && !parsing_.empty() && parsing_.front()->name.empty();
       if (step.reply == Reply::kExecute && !executing_.empty()) execute_failed(frame.payload);
+      if (step.reply == Reply::kBind) bound();
       rewrite_error(step, frame, rewritten);
       return;
     default:
@@ -376,6 +379,9 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
   const auto complete = frame.type == wire::kCommandComplete
                             ? wire::CommandComplete::decode(frame.payload)
                             : std::nullopt;
+  if (frame.type == wire::kPortalSuspended && plans) {
+    transaction_.completed(plans->plans.front(), executed.entry, {});
+  }
   if (!complete) return;
   if (recorded) {
     reads_.record(frame.type, frame.bytes);
@@ -433,8 +439,10 @@ void ExtendedQuery::on_ready() {
   sent_statements_.clear();
   parsing_.clear();
   executing_.clear();
+  binding_.clear();
   failed_ = false;
   on_server_ = false;
+  meaning_changed_ = false;
   core_.prepared->drop_unconfirmed();
   if (std::exchange(discard_, false)) core_.prepared->clear();
   if (core_.status == 'I') core_.prepared->clear_portals();
@@ -455,7 +463,9 @@ void ExtendedQuery::on_lost() {
   held_.clear();
   parsing_.clear();
   executing_.clear();
+  binding_.clear();
   on_server_ = false;
+  meaning_changed_ = false;
 }
 
 }  // namespace pgrecall::session

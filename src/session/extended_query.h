@@ -75,6 +75,13 @@ class ExtendedQuery {
   /// The server has messages without a Sync behind them: also after a Sync that a COPY has read.
   bool unsynced() const { return core_.server != nullptr && core_.server->queue().unsynced(); }
   bool ready_to_send(bool* blocked);
+  /// A Bind whose planning may run code of users.
+  struct Binding {
+    std::shared_ptr<const PlanSet> plans;
+    std::shared_ptr<TextEntry> entry;
+  };
+  void note_binding(ClientStatement* statement);
+  void bound();
   void send_held(bool fill);
   void send_malformed(const Held& held);
   void send_parse(Held& held);
@@ -108,6 +115,8 @@ class ExtendedQuery {
   std::deque<std::shared_ptr<ClientStatement>> closed_;     ///< Closes not yet confirmed
   std::vector<std::shared_ptr<ClientStatement>> replaced_;  ///< by a Parse of the unnamed one
   bool unnamed_failed_ = false;                             ///< the Parse that failed was unnamed
+  bool meaning_changed_ = false;           ///< of names, by what this unit has executed so far
+  std::deque<Binding> binding_;            ///< sent and not answered
   std::vector<uint64_t> sent_statements_;  ///< parsed or closed under names of ours in this unit
   std::string key_;
   bool clock_started_ = false;

@@ -4,6 +4,7 @@
 #include "pgrecall/wire/builder.h"
 #include "pgrecall/wire/frontend.h"
 #include "session/extended_query.h"
+#include "session/plan_builder.h"
 
 namespace pgrecall::session {
 
@@ -221,7 +222,28 @@ void ExtendedQuery::send_bind(Held& held) {
     wire::append_u32(server.output(), static_cast<uint32_t>(payload.size() + 4));
     server.output().append(payload);
   }
+  note_binding(held.statement.get());
   server.expect(Reply::kBind, Route::kForward);
+}
+
+/// Planning runs functions that call themselves IMMUTABLE, and input runs checks of domains.
+void ExtendedQuery::note_binding(ClientStatement* statement) {
+  Binding binding;
+  if (statement != nullptr) {
+    const auto& plans = plans_of(*statement);
+    const Plan& plan = plans->plans.front();
+    if ((plan.analysis.session_effects & sql::kSessionUnknown) != 0) {
+      binding = {plans, statement->entry};
+    }
+  }
+  binding_.push_back(std::move(binding));
+}
+
+void ExtendedQuery::bound() {
+  if (binding_.empty()) return;
+  const Binding binding = std::move(binding_.front());
+  binding_.pop_front();
+  if (binding.plans) core_.note_unproved(binding.plans->plans.front(), binding.entry);
 }
 
 void ExtendedQuery::ensure_portal(ClientPortal& portal) {
@@ -312,7 +334,14 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
     unknown.writes.effect = sql::Effect::kOpaque;
     unknown.suspects_catalog = true;
   }
-  const Plan& plan = plans ? plans->plans.front() : unknown;
+  if (plans && meaning_changed_) {
+    // Analysed under what the unit has changed in the meantime.
+    unknown = plans->plans.front();
+    PlanBuilder::doubt(unknown, *core_.database);
+    core_.pins |= unknown.analysis.session_effects & sql::kSessionUnknown;
+  }
+  const Plan& plan = plans && !meaning_changed_ ? plans->plans.front() : unknown;
+  meaning_changed_ = meaning_changed_ || changes_meaning(plan);
   if (plan.writes.effect != sql::Effect::kNone) core_.worker.stats.writes.add();
   if (plan.writes.effect == sql::Effect::kOpaque) core_.worker.stats.opaque_writes.add();
   if (!plan.drops_database.empty()) core_.worker.host.close_idle_servers(plan.drops_database);

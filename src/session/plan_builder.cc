@@ -75,6 +75,32 @@ bool counts_as_read(const sql::StatementAnalysis& analysis) {
 
 }  // namespace
 
+bool changes_meaning(const Plan& plan) {
+  constexpr std::string_view kNames[] = {"backslash_quote",
+                                         "client_encoding",
+                                         "role",
+                                         "row_security",
+                                         "search_path",
+                                         "session_authorization",
+                                         "standard_conforming_strings"};
+  const auto decides = [&](const sql::SettingChange& change) {
+    return change.action == sql::SettingChange::Action::kResetAll ||
+           std::find(std::begin(kNames), std::end(kNames), change.name) != std::end(kNames);
+  };
+  return std::any_of(plan.analysis.settings.begin(), plan.analysis.settings.end(), decides);
+}
+
+void PlanBuilder::doubt(Plan& plan, DatabaseState& database) {
+  const Effect effect = plan.writes.effect;
+  const bool of_session = plan.writes.verb != Verb::kNone || !plan.analysis.settings.empty();
+  if (of_session || effect == Effect::kCluster) return;
+  plan.writes.effect = Effect::kOpaque;
+  plan.writes.ids = database.opaque_dependencies();
+  plan.suspects_catalog = true;
+  plan.analysis.session_effects |= sql::kSessionUnknown;
+  if (plan.reason == BypassReason::kNoBypass) plan.reason = BypassReason::kMultiStatement;
+}
+
 Plan PlanBuilder::build(sql::StatementAnalysis analysis, const sql::Canonical& canonical,
                         const SessionContext& context, std::string_view user) {
   Plan plan;

@@ -9,11 +9,18 @@ namespace pgrecall::session {
 
 /// Short-lived. `current` is false while the catalog may be outdated: then reads are bypassed and
 /// writes are opaque.
+/// After it, names or texts may mean something else than in the context it began in.
+bool changes_meaning(const Plan& plan);
+
 class PlanBuilder {
  public:
   PlanBuilder(Shared& shared, stats::WorkerStats& stats, DatabaseState& database,
               const sql::Catalog* catalog, bool current)
       : shared_(shared), stats_(stats), database_(database), catalog_(catalog), current_(current) {}
+
+  /// Takes back what is said of a statement that comes, in one text or unit, after one that
+  /// `changes_meaning`: it may write anything.
+  static void doubt(Plan& plan, DatabaseState& database);
 
   Plan build(sql::StatementAnalysis analysis, const sql::Canonical& canonical,
              const SessionContext& context, std::string_view user);

@@ -18,6 +18,15 @@ bool ClientStatement::scanned_specially() const {
   return std::any_of(sql.begin(), sql.end(), [](char c) { return c == '\\' || (c & 0x80) != 0; });
 }
 
+bool ClientStatement::has_user_types() const {
+  for (size_t at = 0; at + 4 <= types.size(); at += 4) {
+    uint32_t oid = 0;
+    for (size_t i = 0; i < 4; ++i) oid = oid << 8 | static_cast<unsigned char>(types[at + i]);
+    if (oid >= sql::kFirstNormalOid) return true;
+  }
+  return false;
+}
+
 bool ClientStatement::scans_alike(const SessionContext& now) const {
   const bool alike = context->standard_strings == now.standard_strings && context->utf8 && now.utf8;
   return alike || context->id == now.id ||

@@ -32,6 +32,8 @@ struct ClientStatement {
   /// Whether the server's scanner reads this text in its own way under settings that few clients
   /// have: it must then stay where it was parsed.
   bool scanned_specially() const;
+  /// A parameter was declared of a type of users, whose input may run their code.
+  bool has_user_types() const;
   /// Whether another Parse, in `now`, would be of the same words.
   bool scans_alike(const SessionContext& now) const;
 };

@@ -91,8 +91,12 @@ bool is_raw_parser_error(std::string_view payload) {
 Refusal refusal(const Plan& plan, std::string_view payload) {
   const Origin origin = origin_of(payload);
   if (!origin.known || origin.inner) return Refusal::kNotProved;
-  if (raw_parser(origin)) return Refusal::kUnread;
   const StatementKind kind = plan.analysis.kind;
+  // Of other kinds, a part of their text can be what cannot be parsed: the body of a function.
+  const bool text = kind == StatementKind::kUnparsed
+                        ? plan.analysis.reason == sql::BypassReason::kUnparsed
+                        : analysed_first(kind) || kind == StatementKind::kExecute;
+  if (raw_parser(origin) && text) return Refusal::kUnread;
   if (kind == StatementKind::kExecute) {
     const bool unknown = origin.sqlstate == "26000" && origin.routine == "FetchPreparedStatement";
     return unknown ? Refusal::kUnread : Refusal::kNotProved;

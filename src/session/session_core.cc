@@ -154,6 +154,24 @@ void SessionCore::refresh_context() {
                                           settings.values().local);
 }
 
+namespace {
+
+/// A query that changes rows at most: no setting, no object of the session.
+bool leaves_nothing(const Plan& plan) {
+  switch (plan.analysis.kind) {
+    case sql::StatementKind::kSelect:
+    case sql::StatementKind::kInsert:
+    case sql::StatementKind::kUpdate:
+    case sql::StatementKind::kDelete:
+    case sql::StatementKind::kMerge:
+      return plan.analysis.settings.empty();
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
 void SessionCore::pin_as_unknown() {
   pins |= sql::kSessionUnknown;
   pins &= ~kUnproved;
@@ -192,17 +210,30 @@ std::shared_ptr<TextEntry> SessionCore::alone(const Plan& plan,
   return worker.memo.text(text.substr(analysis.location, analysis.length));
 }
 
-void SessionCore::note_view(const TextEntry& create, std::vector<std::string> plain) {
+void SessionCore::note_view(const TextEntry& create) {
   const std::string_view query = statement_after_as(create.text);
-  if (query.empty() || unproved.size() >= kUnprovedMax) return pin_as_unknown();
-  pins |= kUnproved;
-  unproved.push_back({worker.memo.text(query), context, 0, std::move(plain), false});
+  if (query.empty()) return pin_as_unknown();
+  // Once and for all: later it is read by its name, whatever has become of what it names.
+  const auto entry = worker.memo.text(query);
+  const auto& plans = worker.memo.plans(*entry, *context, *database, user)->plans;
+  const Plan& plan = plans.front();
+  const auto catalog = database->catalog();
+  const bool of_tables =
+      catalog &&
+      std::all_of(plan.analysis.reads.begin(), plan.analysis.reads.end(), [&](sql::Oid oid) {
+        const sql::Relation* relation = catalog->relation(oid);
+        return relation != nullptr && (relation->kind == 'r' || relation->kind == 'p') &&
+               !relation->row_security;
+      });
+  const bool plain = plans.size() == 1 && plan.catalog_version != 0 && of_tables &&
+                     leaves_nothing(plan) && plan.analysis.session_effects == 0;
+  if (!plain) pin_as_unknown();
 }
 
 std::shared_ptr<TextEntry> SessionCore::executed(const Plan& plan, const TextEntry& execute) {
   if (!has_constant_arguments(execute)) return nullptr;
   const auto statement = prepared->find(plan.analysis.name);
-  if (statement && statement->scanned_specially()) return nullptr;
+  if (statement && (statement->scanned_specially() || statement->has_user_types())) return nullptr;
   const auto entry = statement ? statement->entry : objects.prepared(plan.analysis.name);
   if (!entry) return nullptr;
   for (const Plan& inner : worker.memo.plans(*entry, *context, *database, user)->plans) {
@@ -215,7 +246,8 @@ bool SessionCore::is_harmless(const Unproved& statement) {
   const auto harmless = [&](TextEntry& entry, const SessionContext& then) {
     const auto& plans = worker.memo.plans(entry, then, *database, user)->plans;
     return std::all_of(plans.begin(), plans.end(), [](const Plan& plan) {
-      return (plan.analysis.session_effects & sql::kSessionUnknown) == 0;
+      return leaves_nothing(plan) &&
+             (plan.analysis.session_effects & ~uint32_t{sql::kSessionAdvisoryLock}) == 0;
     });
   };
   TextEntry& entry = *statement.entry;

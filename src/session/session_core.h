@@ -132,7 +132,7 @@ struct SessionCore {
   /// The statement of `plan` out of a text of several.
   std::shared_ptr<TextEntry> alone(const Plan& plan, const std::shared_ptr<TextEntry>& entry);
   /// A temporary view was created; `plain`: what its query may have read.
-  void note_view(const TextEntry& create, std::vector<std::string> plain);
+  void note_view(const TextEntry& create);
   /// Opaque code ran: nothing but DISCARD ALL lifts this.
   void pin_as_unknown();
   /// Looks at the unproved statements again if that may show more.

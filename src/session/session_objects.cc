@@ -69,6 +69,8 @@ SessionObjects::Created SessionObjects::create(const TextEntry& entry,
   const std::string name(take_name(rest));
   const bool ends = rest.starts_with(" ") || rest.starts_with("(");
   if (name.empty() || !ends || hides_another(*catalog, name)) return Created::kUnknown;
+  // Reads are judged without its columns, so that casts of these would not be seen.
+  if (catalog->casts_run_code()) return Created::kUnknown;
   const bool from_query = rest.starts_with(" as ") || rest.starts_with(" on commit ");
   if (!view && !from_query && !are_plain_columns(rest)) return Created::kUnknown;
   if (plain_.size() >= kMax) return Created::kUnknown;
@@ -83,6 +85,11 @@ bool SessionObjects::define(const TextEntry& entry) {
   if (!entry.canonical.ok) return false;
   const std::string_view shape = entry.canonical.shape;
   const bool drops = shape.starts_with("drop ") && !entry.canonical.multi_statement;
+  // CASCADE takes what it does not name: no name is surely that of a temporary relation any more.
+  if (drops && names_word(shape, "cascade")) {
+    discard_temporary();
+    return true;
+  }
   bool all_known = true;
   erase_plain([&](const std::string& name, const State&) {
     if (shape.find(name) == std::string_view::npos) return false;
@@ -161,6 +168,12 @@ std::string_view statement_after_as(std::string_view text) {
     if (is_as) return rest;
   }
   return {};
+}
+
+bool declares_no_types(const TextEntry& prepare) {
+  std::string_view rest = prepare.canonical.shape;
+  return prepare.canonical.ok && take(rest, "prepare ") && !take_name(rest).empty() &&
+         rest.starts_with(" as ");
 }
 
 bool has_constant_arguments(const TextEntry& execute) {

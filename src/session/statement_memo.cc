@@ -121,8 +121,12 @@ std::shared_ptr<const PlanSet> StatementMemo::make_plans(const TextEntry& entry,
   sql::ResolveScope scope;
   if (catalog) scope = resolve_scope(context, *catalog);
   PlanBuilder builder(shared_, stats_, database, catalog.get(), version != 0);
+  bool changed = false;
   for (auto& analysis : sql::resolve(*entry.shape->parsed, catalog.get(), scope)) {
-    set->plans.push_back(builder.build(std::move(analysis), entry.canonical, context, user));
+    Plan plan = builder.build(std::move(analysis), entry.canonical, context, user);
+    if (changed) PlanBuilder::doubt(plan, database);
+    changed = changed || changes_meaning(plan);
+    set->plans.push_back(std::move(plan));
   }
   PGR_ASSERT(!set->plans.empty());
   return set;

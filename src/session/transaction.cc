@@ -193,6 +193,10 @@ void Transaction::apply_session_effects(const Plan& plan, const std::shared_ptr<
   }
   if ((effects & sql::kSessionDeallocate) != 0 && !analysis.name.empty()) {
     core_.prepared->deallocate(analysis.name);
+    // A name of ours: what it stood for is not there any more.
+    if (analysis.name.starts_with("pgr_") && core_.server != nullptr) {
+      core_.server->statements.doubt_all();
+    }
   }
   if ((effects & sql::kSessionDeallocate) != 0 && analysis.name.empty()) {
     core_.prepared->deallocate({});
@@ -209,18 +213,18 @@ void Transaction::note_objects(const Plan& plan, const std::shared_ptr<TextEntry
   if ((effects & sql::kSessionDiscardTemp) != 0) objects.discard_temporary();
   if ((effects & sql::kSessionPrepare) != 0) {
     objects.deallocate(analysis.name);
-    const bool as_read = entry && core_.context->standard_strings && core_.context->utf8;
+    const bool as_read = entry && core_.context->standard_strings && core_.context->utf8 &&
+                         declares_no_types(*entry);
     const std::string_view statement = as_read ? statement_after_as(entry->text) : "";
     if (!statement.empty()) {
       objects.prepare(analysis.name, core_.worker.memo.text(statement));
     }
   }
   if ((effects & sql::kSessionTemporary) != 0) {
-    const std::vector<std::string> before = objects.plain();
     const auto created = entry ? objects.create(*entry, core_.database->catalog().get())
                                : SessionObjects::Created::kUnknown;
     if (created == SessionObjects::Created::kUnknown) return core_.pin_as_unknown();
-    if (created == SessionObjects::Created::kView) core_.note_view(*entry, before);
+    if (created == SessionObjects::Created::kView) core_.note_view(*entry);
   } else if (analysis.kind == StatementKind::kDdl && entry && !objects.define(*entry)) {
     core_.pin_as_unknown();
   }
@@ -231,10 +235,10 @@ void Transaction::failed(const Plan& plan, const std::shared_ptr<TextEntry>& ent
   const Refusal refused = is_only_one ? refusal(plan, error) : Refusal::kNotProved;
   if (refused == Refusal::kUnread) return;
   if (refused == Refusal::kInAnalysis) {
-    // A check of a domain runs for a constant of a row type; of what it can do, its locks outlive
-    // the error and can be seen.
+    // A check of a domain runs for a constant of a row type; of what it can do, locks and prepared
+    // statements outlive the error, and can be seen.
     if (!entry || (entry->canonical.ok && entry->canonical.literals.empty())) return;
-    core_.pins |= sql::kSessionAdvisoryLock;
+    core_.pins |= sql::kSessionAdvisoryLock | sql::kSessionPrepare;
     core_.review_due = true;
     return;
   }

@@ -138,6 +138,7 @@ class WriteTracker {
     size_t passed = 0;       ///< entries before this one are accounted for in `open_`
     End end = End::kOpen;
     bool failed = false;
+    bool completed = false;   ///< a statement of it has
     bool mismatched = false;  ///< a tag did not fit its transaction command
     // Collected while its replies arrive:
     std::vector<DependencyId> committed;

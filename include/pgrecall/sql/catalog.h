@@ -154,6 +154,7 @@ class Catalog {
   /// So may any expression or assignment with a value of this type, which is one of users.
   bool code_converts(Oid type) const { return code_converted_.contains(type); }
   /// As `code_converts` between built-in types: any statement may run it.
+  bool casts_run_code() const { return !code_targets_.empty() || !code_converted_.empty(); }
   bool code_converts_built_ins() const { return code_converts_built_ins_; }
 
  private:
