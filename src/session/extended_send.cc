@@ -341,7 +341,7 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
     core_.pins |= unknown.analysis.session_effects & sql::kSessionUnknown;
   }
   const Plan& plan = plans && !meaning_changed_ ? plans->plans.front() : unknown;
-  meaning_changed_ = meaning_changed_ || changes_meaning(plan);
+  meaning_changed_ = meaning_changed_ || changes_meaning(plan, true);
   if (plan.writes.effect != sql::Effect::kNone) core_.worker.stats.writes.add();
   if (plan.writes.effect == sql::Effect::kOpaque) core_.worker.stats.opaque_writes.add();
   if (!plan.drops_database.empty()) core_.worker.host.close_idle_servers(plan.drops_database);

@@ -75,17 +75,16 @@ bool counts_as_read(const sql::StatementAnalysis& analysis) {
 
 }  // namespace
 
-bool changes_meaning(const Plan& plan) {
-  constexpr std::string_view kNames[] = {"backslash_quote",
-                                         "client_encoding",
-                                         "role",
-                                         "row_security",
-                                         "search_path",
-                                         "session_authorization",
+bool changes_meaning(const Plan& plan, bool of_texts) {
+  constexpr std::string_view kNames[] = {"role", "row_security", "search_path",
+                                         "session_authorization"};
+  constexpr std::string_view kTexts[] = {"backslash_quote", "client_encoding",
                                          "standard_conforming_strings"};
   const auto decides = [&](const sql::SettingChange& change) {
     return change.action == sql::SettingChange::Action::kResetAll ||
-           std::find(std::begin(kNames), std::end(kNames), change.name) != std::end(kNames);
+           std::find(std::begin(kNames), std::end(kNames), change.name) != std::end(kNames) ||
+           (of_texts &&
+            std::find(std::begin(kTexts), std::end(kTexts), change.name) != std::end(kTexts));
   };
   return std::any_of(plan.analysis.settings.begin(), plan.analysis.settings.end(), decides);
 }

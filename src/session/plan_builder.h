@@ -9,8 +9,9 @@ namespace pgrecall::session {
 
 /// Short-lived. `current` is false while the catalog may be outdated: then reads are bypassed and
 /// writes are opaque.
-/// After it, names or texts may mean something else than in the context it began in.
-bool changes_meaning(const Plan& plan);
+/// After it, names may mean something else than in the context it began in; in a unit of the
+/// extended protocol texts, too (those of one Query have been read before it begins).
+bool changes_meaning(const Plan& plan, bool of_texts);
 
 class PlanBuilder {
  public:

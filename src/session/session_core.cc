@@ -182,20 +182,21 @@ void SessionCore::note_unproved(const Plan& plan, std::shared_ptr<TextEntry> ent
   const sql::BypassReason reason = plan.analysis.reason;
   if ((pins & sql::kSessionUnknown) != 0) return;
   // Only what the catalog did not know yet can become known; what it knew to be opaque stays so.
+  bool inner = false;
   bool may_become_known = reason == sql::BypassReason::kUnknownRelation ||
                           reason == sql::BypassReason::kUnknownFunction ||
                           reason == sql::BypassReason::kUnknownType || plan.catalog_version == 0;
   if (entry && plan.analysis.kind == sql::StatementKind::kExecute) {
     entry = executed(plan, *entry);
-    may_become_known = true;
+    may_become_known = inner = true;
   } else if (entry && (plan.analysis.session_effects & sql::kSessionTemporary) != 0) {
     const std::string_view query = statement_after_as(entry->text);
     entry = query.empty() ? nullptr : worker.memo.text(query);
-    may_become_known = true;
+    may_become_known = inner = true;
   }
   if (!entry || unproved.size() >= kUnprovedMax || !may_become_known) return pin_as_unknown();
   pins |= kUnproved;
-  Unproved item{std::move(entry), context, plan.catalog_version, objects.plain(), false};
+  Unproved item{std::move(entry), context, plan.catalog_version, objects.plain(), false, inner};
   if (std::find(unproved.begin(), unproved.end(), item) == unproved.end()) {
     unproved.push_back(std::move(item));
   }
@@ -245,9 +246,10 @@ std::shared_ptr<TextEntry> SessionCore::executed(const Plan& plan, const TextEnt
 bool SessionCore::is_harmless(const Unproved& statement) {
   const auto harmless = [&](TextEntry& entry, const SessionContext& then) {
     const auto& plans = worker.memo.plans(entry, then, *database, user)->plans;
-    return std::all_of(plans.begin(), plans.end(), [](const Plan& plan) {
-      return leaves_nothing(plan) &&
-             (plan.analysis.session_effects & ~uint32_t{sql::kSessionAdvisoryLock}) == 0;
+    return std::all_of(plans.begin(), plans.end(), [&](const Plan& plan) {
+      const uint32_t effects = plan.analysis.session_effects;
+      if (!statement.inner) return (effects & sql::kSessionUnknown) == 0;
+      return leaves_nothing(plan) && (effects & ~uint32_t{sql::kSessionAdvisoryLock}) == 0;
     });
   };
   TextEntry& entry = *statement.entry;

@@ -65,6 +65,7 @@ struct SessionCore {
     uint64_t version = 0;            ///< the catalog that did not suffice; 0: none was tried
     std::vector<std::string> plain;  ///< the plain temporary relations of its time
     bool tried = false;              ///< also with these
+    bool inner = false;  ///< ran inside another statement, which was all that was accounted for
     friend bool operator==(const Unproved&, const Unproved&) = default;
   };
   std::vector<Unproved> unproved;

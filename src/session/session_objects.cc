@@ -170,10 +170,23 @@ std::string_view statement_after_as(std::string_view text) {
   return {};
 }
 
-bool declares_no_types(const TextEntry& prepare) {
+bool declares_only_built_in_types(const TextEntry& prepare) {
+  // Words of the grammar: these types are the built-in ones under any search_path.
+  constexpr std::string_view kBuiltIn[] = {"int",     "integer", "smallint", "bigint",
+                                           "boolean", "numeric", "real",     "varchar"};
   std::string_view rest = prepare.canonical.shape;
-  return prepare.canonical.ok && take(rest, "prepare ") && !take_name(rest).empty() &&
-         rest.starts_with(" as ");
+  if (!prepare.canonical.ok || !take(rest, "prepare ") || take_name(rest).empty()) return false;
+  take(rest, " ");
+  for (bool first = true; take(rest, first ? "(" : ","); first = false) {
+    take(rest, " ");
+    const std::string_view type = take_name(rest);
+    if (std::find(std::begin(kBuiltIn), std::end(kBuiltIn), type) == std::end(kBuiltIn))
+      return false;
+    take(rest, " ");
+  }
+  take(rest, ")");
+  take(rest, " ");
+  return rest.starts_with("as ");
 }
 
 bool has_constant_arguments(const TextEntry& execute) {

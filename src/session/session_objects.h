@@ -60,7 +60,7 @@ class SessionObjects {
 std::string_view statement_after_as(std::string_view text);
 
 /// True if the arguments of this EXECUTE are constants.
-bool declares_no_types(const TextEntry& prepare);
+bool declares_only_built_in_types(const TextEntry& prepare);
 bool has_constant_arguments(const TextEntry& execute);
 
 /// `text`, a SELECT, reading constants where it reads the relations of these names: it runs what

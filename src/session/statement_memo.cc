@@ -125,7 +125,7 @@ std::shared_ptr<const PlanSet> StatementMemo::make_plans(const TextEntry& entry,
   for (auto& analysis : sql::resolve(*entry.shape->parsed, catalog.get(), scope)) {
     Plan plan = builder.build(std::move(analysis), entry.canonical, context, user);
     if (changed) PlanBuilder::doubt(plan, database);
-    changed = changed || changes_meaning(plan);
+    changed = changed || changes_meaning(plan, false);
     set->plans.push_back(std::move(plan));
   }
   PGR_ASSERT(!set->plans.empty());

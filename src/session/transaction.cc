@@ -214,7 +214,7 @@ void Transaction::note_objects(const Plan& plan, const std::shared_ptr<TextEntry
   if ((effects & sql::kSessionPrepare) != 0) {
     objects.deallocate(analysis.name);
     const bool as_read = entry && core_.context->standard_strings && core_.context->utf8 &&
-                         declares_no_types(*entry);
+                         declares_only_built_in_types(*entry);
     const std::string_view statement = as_read ? statement_after_as(entry->text) : "";
     if (!statement.empty()) {
       objects.prepare(analysis.name, core_.worker.memo.text(statement));
