@@ -146,3 +146,44 @@ def test_a_body_that_cannot_be_parsed_proves_nothing_of_what_came_before(env, ob
     writer.close()
     assert probe.expected() == [("1",)]
     probe.fresh()
+
+
+HIDDEN_CHANGES = {
+    "do": "DO $$BEGIN PERFORM set_config('search_path', 'evil', false); END$$",
+    "computed_value": "SELECT set_config('search_path', 'ev' || 'il', false)",
+    "computed_name": "SELECT set_config('search_' || 'path', 'evil', false)",
+}
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("name", HIDDEN_CHANGES)
+def test_a_write_behind_a_hidden_change_of_the_path_is_seen(env, objects, name, together):
+    table = env.name("hidden")
+    env.run(f"CREATE TABLE {table} AS SELECT 1 AS v", f"CREATE TABLE evil.{table} AS SELECT 1 AS v")
+    env.settle()
+    probe = env.probe(f"SELECT v FROM evil.{table}")
+    probe.warm()
+    writer = env.wire()
+    if together:
+        writer.ok(f"{HIDDEN_CHANGES[name]}; UPDATE {table} SET v = 2")
+    else:
+        writer.ok(HIDDEN_CHANGES[name])
+        writer.ok(f"UPDATE {table} SET v = 2")
+    writer.close()
+    assert probe.expected() == [("2",)]
+    probe.fresh()
+
+
+def test_a_query_inside_a_unit_that_has_changed_the_path_is_seen(env, objects):
+    table = env.name("mixed")
+    env.run(f"CREATE TABLE {table} AS SELECT 1 AS v", f"CREATE TABLE evil.{table} AS SELECT 1 AS v")
+    env.settle()
+    probe = env.probe(f"SELECT v FROM evil.{table}")
+    probe.warm()
+    writer = env.wire()
+    writer.send(wire.parse("", "SET search_path = evil") + wire.bind("", "") + wire.execute("")
+                + wire.query(f"UPDATE {table} SET v = 2"))
+    writer.read_ready().checked()
+    writer.close()
+    assert probe.expected() == [("2",)]
+    probe.fresh()

@@ -30,6 +30,8 @@ class ExtendedQuery {
   /// Before SQL that names a prepared statement (EXECUTE, DEALLOCATE): puts the client's statement
   /// of that name on the server under the client's name, and pins.
   void expose(const Plan& plan, bool in_unit);
+  /// The open unit has executed what changes the meaning of names.
+  bool meaning_changed() const { return meaning_changed_; }
   bool unit_open() const { return on_server_ || !held_.empty() || unsynced(); }
 
   void on_reply(const upstream::Step& step, const wire::Frame& frame, std::string* rewritten);

@@ -86,7 +86,12 @@ bool changes_meaning(const Plan& plan, bool of_texts) {
            (of_texts &&
             std::find(std::begin(kTexts), std::end(kTexts), change.name) != std::end(kTexts));
   };
-  return std::any_of(plan.analysis.settings.begin(), plan.analysis.settings.end(), decides);
+  // What writes nothing and leaves something unknown is set_config of what only the server
+  // computes.
+  const bool computed = plan.writes.effect == Effect::kNone &&
+                        (plan.analysis.session_effects & sql::kSessionUnknown) != 0;
+  return computed ||
+         std::any_of(plan.analysis.settings.begin(), plan.analysis.settings.end(), decides);
 }
 
 void PlanBuilder::doubt(Plan& plan, DatabaseState& database) {

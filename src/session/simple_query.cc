@@ -7,6 +7,7 @@
 #include "pgrecall/wire/frontend.h"
 #include "session/count_answer.h"
 #include "session/extended_query.h"
+#include "session/plan_builder.h"
 #include "session/prepared_statements.h"
 
 namespace pgrecall::session {
@@ -122,6 +123,11 @@ Progress SimpleQuery::forward(const wire::Frame& frame, const std::shared_ptr<Te
     if (!plan.drops_database.empty()) core_.worker.host.close_idle_servers(plan.drops_database);
   }
   core_.worker.stats.server_queries.add();
+  if (extended_.meaning_changed()) {
+    auto doubted = std::make_shared<PlanSet>(*plans);
+    for (Plan& plan : doubted->plans) PlanBuilder::doubt(plan, *core_.database);
+    plans = std::move(doubted);
+  }
   core_.writes()->before_query(plans->plans, core_.pins);
   core_.server->output().append(frame.bytes);
   core_.server->expect(upstream::Reply::kQuery, upstream::Route::kForward);

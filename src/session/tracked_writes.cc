@@ -6,6 +6,7 @@
 #include "pgrecall/wire/backend.h"
 #include "pgrecall/wire/error_fields.h"
 #include "session/refusal.h"
+#include "session/session_core.h"
 
 namespace pgrecall::session {
 
@@ -52,7 +53,9 @@ StatementWrites TrackedWrites::note(const Plan& plan, uint32_t pins) {
     writes.effect = sql::Effect::kOpaque;
     writes.ids = database_.opaque_dependencies();
   }
-  if ((pins & sql::kSessionTemporary) != 0 && writes.effect == sql::Effect::kWrites) {
+  // Names may mean something else: a temporary table, or a path that opaque code has set.
+  constexpr uint32_t kHidesNames = sql::kSessionTemporary | sql::kSessionUnknown | kUnproved;
+  if ((pins & kHidesNames) != 0 && writes.effect == sql::Effect::kWrites) {
     writes.effect = sql::Effect::kOpaque;
     writes.ids = database_.opaque_dependencies();
   }
