@@ -120,16 +120,3 @@ def pytest_runtest_makereport(item, call):
         for proxy in program.LIVE:
             report.sections.append((f"log of pgrecall on {proxy.port}",
                                     proxy.log()[offsets.get(proxy, 0):][-6000:]))
-
-
-# What a test expects and this version does not do, with the reason that is printed for the skip. A test
-# leaves this list by passing.
-NOT_BUILT = {
-}
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        for name, reason in NOT_BUILT.items():
-            if name in (f"{item.path.name}::{item.originalname}", f"{item.path.name}::{item.name}"):
-                item.add_marker(pytest.mark.skip(reason=reason))

@@ -23,7 +23,7 @@
 namespace pgrecall::proxy {
 
 /// Lives on the main thread, which accepts clients and hears signals. Start: services, control
-/// plane, workers, admin port, listeners. End: listeners, clients, workers, admin port, control
+/// plane, workers, listeners, admin port. End: listeners, clients, admin port, workers, control
 /// plane.
 class Process final : public admin::AdminSource {
  public:
