@@ -75,6 +75,14 @@ bool counts_as_read(const sql::StatementAnalysis& analysis) {
 
 }  // namespace
 
+bool reads_only_tables(const sql::StatementAnalysis& analysis, const sql::Catalog* catalog) {
+  return std::all_of(analysis.reads.begin(), analysis.reads.end(), [&](sql::Oid oid) {
+    const sql::Relation* relation = catalog == nullptr ? nullptr : catalog->relation(oid);
+    return relation != nullptr && (relation->kind == 'r' || relation->kind == 'p') &&
+           !relation->row_security;
+  });
+}
+
 bool changes_meaning(const Plan& plan, bool of_texts) {
   constexpr std::string_view kNames[] = {"role", "row_security", "search_path",
                                          "session_authorization"};
@@ -125,14 +133,6 @@ Plan PlanBuilder::build(sql::StatementAnalysis analysis, const sql::Canonical& c
   return plan;
 }
 
-bool PlanBuilder::reads_only_tables(const sql::StatementAnalysis& analysis) const {
-  return std::all_of(analysis.reads.begin(), analysis.reads.end(), [&](sql::Oid oid) {
-    const sql::Relation* relation = catalog_ == nullptr ? nullptr : catalog_->relation(oid);
-    return relation != nullptr && (relation->kind == 'r' || relation->kind == 'p') &&
-           !relation->row_security;
-  });
-}
-
 void PlanBuilder::add_writes(Plan& plan) {
   const sql::StatementAnalysis& analysis = plan.analysis;
   invalidation::StatementWrites& writes = plan.writes;
@@ -147,7 +147,8 @@ void PlanBuilder::add_writes(Plan& plan) {
   if (!current_ && catalog_ != nullptr) {
     // Rule 9: under an outdated catalog a write may reach more than its analysis says, and a view
     // or a policy may have been given a function that writes.
-    const bool hidden = analysis.kind == StatementKind::kSelect && !reads_only_tables(analysis);
+    const bool hidden =
+        analysis.kind == StatementKind::kSelect && !reads_only_tables(analysis, catalog_);
     if (analysis.effect == Effect::kWrites || hidden) writes.effect = Effect::kOpaque;
   }
   switch (writes.effect) {

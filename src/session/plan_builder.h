@@ -13,6 +13,9 @@ namespace pgrecall::session {
 /// extended protocol texts, too (those of one Query have been read before it begins).
 bool changes_meaning(const Plan& plan, bool of_texts);
 
+/// No views, no policies: what is read runs nothing. False without a catalog.
+bool reads_only_tables(const sql::StatementAnalysis& analysis, const sql::Catalog* catalog);
+
 class PlanBuilder {
  public:
   PlanBuilder(Shared& shared, stats::WorkerStats& stats, DatabaseState& database,
@@ -32,7 +35,6 @@ class PlanBuilder {
                   std::string_view user);
   void add_slots(Plan& plan);
   void add_fingerprint(Plan& plan, const sql::Canonical& canonical);
-  bool reads_only_tables(const sql::StatementAnalysis& analysis) const;
   std::vector<policy::RelationName> names(const std::vector<sql::Oid>& relations) const;
 
   Shared& shared_;

@@ -11,11 +11,15 @@ std::string look_up_name(std::string_view name) {
   return std::string(name.substr(0, 63));
 }
 
+/// What standard_conforming_strings and client_encoding decide about.
+bool has_special_bytes(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) { return c == '\\' || (c & 0x80) != 0; });
+}
+
 }  // namespace
 
 bool ClientStatement::scanned_specially() const {
-  if (context->standard_strings && context->utf8) return false;
-  return std::any_of(sql.begin(), sql.end(), [](char c) { return c == '\\' || (c & 0x80) != 0; });
+  return !(context->standard_strings && context->utf8) && has_special_bytes(sql);
 }
 
 bool ClientStatement::has_user_types() const {
@@ -29,8 +33,7 @@ bool ClientStatement::has_user_types() const {
 
 bool ClientStatement::scans_alike(const SessionContext& now) const {
   const bool alike = context->standard_strings == now.standard_strings && context->utf8 && now.utf8;
-  return alike || context->id == now.id ||
-         std::none_of(sql.begin(), sql.end(), [](char c) { return c == '\\' || (c & 0x80) != 0; });
+  return alike || context->id == now.id || !has_special_bytes(sql);
 }
 
 std::shared_ptr<ClientStatement> PreparedStatements::find(std::string_view name) const {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "pgrecall/wire/builder.h"
+#include "session/plan_builder.h"
 #include "session/prepared_statements.h"
 
 namespace pgrecall::session {
@@ -218,15 +219,8 @@ void SessionCore::note_view(const TextEntry& create) {
   const auto entry = worker.memo.text(query);
   const auto& plans = worker.memo.plans(*entry, *context, *database, user)->plans;
   const Plan& plan = plans.front();
-  const auto catalog = database->catalog();
-  const bool of_tables =
-      catalog &&
-      std::all_of(plan.analysis.reads.begin(), plan.analysis.reads.end(), [&](sql::Oid oid) {
-        const sql::Relation* relation = catalog->relation(oid);
-        return relation != nullptr && (relation->kind == 'r' || relation->kind == 'p') &&
-               !relation->row_security;
-      });
-  const bool plain = plans.size() == 1 && plan.catalog_version != 0 && of_tables &&
+  const bool plain = plans.size() == 1 && plan.catalog_version != 0 &&
+                     reads_only_tables(plan.analysis, database->catalog().get()) &&
                      leaves_nothing(plan) && plan.analysis.session_effects == 0;
   if (!plain) pin_as_unknown();
 }
