@@ -234,14 +234,14 @@ void ControlPlane::lost(Record& record, const Error& error) {
 void ControlPlane::refresh(Record& record) {
   bool certain = false;
   std::vector<invalidation::FenceToken> fences;
-  // What is suspected from here on needs another look.
-  const uint64_t suspicions = record.state->suspicions();
   {
     std::lock_guard lock(mutex_);
     record.wanted = false;
     certain = std::exchange(record.certain, false);
     fences = record.fences;
   }
+  // What is suspected from here on needs another look, and has it: `wanted` was cleared before.
+  const uint64_t suspicions = record.state->suspicions();
   record.state->asked(Clock::now());
   auto digest = adapters::catalog_digest(*record.connection);
   if (!digest.ok()) {

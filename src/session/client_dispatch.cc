@@ -82,7 +82,7 @@ Progress ClientSession::State::function_call(const wire::Frame& frame) {
   core.prepare_server();
   transaction.begin_unit();
   // Any function by its oid: it may do anything.
-  core.pins |= sql::kSessionUnknown;
+  core.pin_as_unknown();
   core.worker.stats.writes.add();
   core.worker.stats.opaque_writes.add();
   core.writes()->before_function_call(*core.database);

@@ -375,7 +375,7 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
   const Executing executed = std::move(executing_.front());
   const auto& plans = executed.plans;
   executing_.pop_front();
-  if (!plans) core_.pins |= sql::kSessionUnknown;
+  if (!plans) core_.pin_as_unknown();
   const auto complete = frame.type == wire::kCommandComplete
                             ? wire::CommandComplete::decode(frame.payload)
                             : std::nullopt;
@@ -397,7 +397,7 @@ void ExtendedQuery::execute_failed(std::string_view error) {
   if (failed.plans)
     transaction_.failed(failed.plans->plans.front(), failed.entry, !failed.plans->multi(), error);
   else if (!refused_unknown_portal(error))
-    core_.pins |= sql::kSessionUnknown;
+    core_.pin_as_unknown();
 }
 
 void ExtendedQuery::rewrite_error(const upstream::Step& step, const wire::Frame& frame,

@@ -266,7 +266,7 @@ void ExtendedQuery::ensure_portal(ClientPortal& portal) {
   wire::append_u32(server.output(), static_cast<uint32_t>(payload.size() + 4));
   server.output().append(payload);
   server.expect(Reply::kBind, Route::kSkip);
-  core_.writes()->before_execute(plans_of(*portal.statement)->plans.front(), core_.pins);
+  core_.writes()->before_execute(plans_of(*portal.statement)->plans.front(), core_.names());
   wire::append_execute(server.output(), portal.name);
   server.expect(Reply::kExecute, Route::kSkip);
 }
@@ -338,7 +338,7 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
     // Analysed under what the unit has changed in the meantime.
     unknown = plans->plans.front();
     PlanBuilder::doubt(unknown, *core_.database);
-    core_.pins |= unknown.analysis.session_effects & sql::kSessionUnknown;
+    if ((unknown.analysis.session_effects & sql::kSessionUnknown) != 0) core_.pin_as_unknown();
   }
   const Plan& plan = plans && !meaning_changed_ ? plans->plans.front() : unknown;
   meaning_changed_ = meaning_changed_ || changes_meaning(plan, true);
@@ -346,7 +346,7 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
   if (plan.writes.effect == sql::Effect::kOpaque) core_.worker.stats.opaque_writes.add();
   if (!plan.drops_database.empty()) core_.worker.host.close_idle_servers(plan.drops_database);
   core_.worker.stats.server_queries.add();
-  core_.writes()->before_execute(plan, core_.pins);
+  core_.writes()->before_execute(plan, core_.names());
   core_.server->output().append(frame.bytes);
   core_.server->expect(Reply::kExecute, Route::kForward);
   core_.server->flush();

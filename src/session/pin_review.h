@@ -1,4 +1,5 @@
-// PinReview: asks the server what is left of the state that pins a client, and lifts what is gone.
+// PinReview: asks the server what is left of the state that pins a client, and lifts what is gone;
+// and what names mean after opaque code.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,9 @@ class PinReview {
   SessionCore& core_;
   uint32_t asked_ = 0;  ///< the pins that the look-up in flight is about
   uint32_t gone_ = 0;   ///< those that it showed to be gone
+  std::shared_ptr<const SessionContext> context_;  ///< what names should mean, at its time
+  uint64_t version_ = 0;                           ///< the catalog of its time; 0: none
+  bool agrees_ = false;                            ///< they do
 };
 
 /// True if this statement may have made or ended state that pins a client with `pins`.

@@ -104,7 +104,9 @@ bool changes_meaning(const Plan& plan, bool of_texts) {
 
 void PlanBuilder::doubt(Plan& plan, DatabaseState& database) {
   const Effect effect = plan.writes.effect;
-  const bool of_session = plan.writes.verb != Verb::kNone || !plan.analysis.settings.empty();
+  const StatementKind kind = plan.analysis.kind;
+  const bool of_session = plan.writes.verb != Verb::kNone || kind == StatementKind::kSet ||
+                          kind == StatementKind::kReset || kind == StatementKind::kDiscard;
   if (of_session || effect == Effect::kCluster) return;
   plan.writes.effect = Effect::kOpaque;
   plan.writes.ids = database.opaque_dependencies();

@@ -169,6 +169,13 @@ bool is_inert_setting(std::string_view name) {
   return std::binary_search(kInertSettings.begin(), kInertSettings.end(), name);
 }
 
+bool agrees(const SessionContext& context, const ServersView& server) {
+  return split_path(context.search_path) == split_path(server.search_path) &&
+         context.role == server.role && context.session_role == server.session_role &&
+         context.standard_strings == is_on(server.standard_strings) &&
+         context.utf8 == is_utf8(server.client_encoding);
+}
+
 std::shared_ptr<const SessionContext> ContextTable::intern(const upstream::Baseline& baseline,
                                                            std::string_view database,
                                                            std::string_view user,

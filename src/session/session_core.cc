@@ -173,15 +173,30 @@ bool leaves_nothing(const Plan& plan) {
 
 }  // namespace
 
+Names SessionCore::names() const {
+  if (ran_opaque_code()) {
+    const auto catalog = database->catalog();
+    if (!catalog || names_known_in != catalog->version) return Names::kHidden;
+  }
+  return (pins & sql::kSessionTemporary) != 0 ? Names::kTemporary : Names::kKnown;
+}
+
+void SessionCore::doubt_names() {
+  names_known_in = 0;
+  review_due = true;
+}
+
 void SessionCore::pin_as_unknown() {
+  doubt_names();
   pins |= sql::kSessionUnknown;
   pins &= ~kUnproved;
   unproved.clear();
 }
 
 void SessionCore::note_unproved(const Plan& plan, std::shared_ptr<TextEntry> entry) {
-  const sql::BypassReason reason = plan.analysis.reason;
+  doubt_names();
   if ((pins & sql::kSessionUnknown) != 0) return;
+  const sql::BypassReason reason = plan.analysis.reason;
   // Only what the catalog did not know yet can become known; what it knew to be opaque stays so.
   bool inner = false;
   bool may_become_known = reason == sql::BypassReason::kUnknownRelation ||

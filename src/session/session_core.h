@@ -54,8 +54,10 @@ struct SessionCore {
   size_t part_left = 0;      ///< of a server's message that is relayed in parts
   bool mid_message = false;  ///< a part of a CopyData message has been sent: the rest must follow
   uint32_t pins = 0;         ///< SessionEffect bits that keep the lease
-  bool review_due = false;   ///< something may have ended what `pins` stands for
+  bool review_due = false;   ///< the server is to be asked what `pins` still stands for
   bool reviewing = false;    ///< the server has been asked, and has not answered
+  /// After opaque code: the catalog under which the server said that names are what they were.
+  uint64_t names_known_in = 0;
   SessionObjects objects;
   /// A statement under `kUnproved`: what it does to the session was not known from its plan. A
   /// newer catalog, or what is known of `objects`, may show that it is nothing.
@@ -95,6 +97,10 @@ struct SessionCore {
   bool owed() const { return server != nullptr && server->queue().owes_client(); }
   char visible_status() const { return lazy.empty() ? status : 'T'; }
   bool in_transaction() const { return visible_status() != 'I'; }
+
+  /// Opaque code ran on the connection, and not every trace of it is gone.
+  bool ran_opaque_code() const { return (pins & (sql::kSessionUnknown | kUnproved)) != 0; }
+  Names names() const;
 
   void flush() { worker.host.flush_later(session); }
   /// An ErrorResponse of our own, without ReadyForQuery.
@@ -136,6 +142,7 @@ struct SessionCore {
   void note_view(const TextEntry& create);
   /// Opaque code ran: nothing but DISCARD ALL lifts this.
   void pin_as_unknown();
+  void doubt_names();
   /// Looks at the unproved statements again if that may show more.
   void prove_again();
   bool is_harmless(const Unproved& statement);

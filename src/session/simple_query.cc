@@ -128,7 +128,7 @@ Progress SimpleQuery::forward(const wire::Frame& frame, const std::shared_ptr<Te
     for (Plan& plan : doubted->plans) PlanBuilder::doubt(plan, *core_.database);
     plans = std::move(doubted);
   }
-  core_.writes()->before_query(plans->plans, core_.pins);
+  core_.writes()->before_query(plans->plans, core_.names());
   core_.server->output().append(frame.bytes);
   core_.server->expect(upstream::Reply::kQuery, upstream::Route::kForward);
   core_.server->statements.unnamed = 0;

@@ -13,12 +13,28 @@ namespace pgrecall::session {
 using invalidation::DependencyId;
 using invalidation::ErrorScope;
 using invalidation::StatementWrites;
+using invalidation::Verb;
 using upstream::Reply;
 
 namespace {
 
 bool is_constraint_error(std::string_view sqlstate) {
   return sqlstate == "23505" || sqlstate == "23503" || sqlstate == "23P01";
+}
+
+/// Words that mean the same however names and texts are read.
+bool ends_or_begins(Verb verb) {
+  switch (verb) {
+    case Verb::kBegin:
+    case Verb::kCommit:
+    case Verb::kRollback:
+    case Verb::kSavepoint:
+    case Verb::kRelease:
+    case Verb::kRollbackTo:
+      return true;
+    default:
+      return false;
+  }
 }
 
 }  // namespace
@@ -38,7 +54,7 @@ TrackedWrites::~TrackedWrites() {
   on_lost();
 }
 
-StatementWrites TrackedWrites::note(const Plan& plan, uint32_t pins) {
+StatementWrites TrackedWrites::note(const Plan& plan, Names names) {
   suspects_catalog_ = suspects_catalog_ || plan.suspects_catalog;
   cluster_wide_ = cluster_wide_ || plan.writes.effect == sql::Effect::kCluster;
   StatementWrites writes = plan.writes;
@@ -46,17 +62,19 @@ StatementWrites TrackedWrites::note(const Plan& plan, uint32_t pins) {
     write_version_ =
         write_version_ == 0 ? plan.catalog_version : std::min(write_version_, plan.catalog_version);
   }
-  const bool commits = writes.verb == invalidation::Verb::kCommit ||
-                       writes.verb == invalidation::Verb::kPrepareTransaction;
+  const bool commits = writes.verb == Verb::kCommit || writes.verb == Verb::kPrepareTransaction;
   if (commits && planned_under_older_catalog()) {
     // Rule 4: what was written may have reached more than was known when it was planned.
     writes.effect = sql::Effect::kOpaque;
     writes.ids = database_.opaque_dependencies();
   }
-  // Names may mean something else: a temporary table, or a path that opaque code has set.
-  constexpr uint32_t kHidesNames = sql::kSessionTemporary | sql::kSessionUnknown | kUnproved;
-  if ((pins & kHidesNames) != 0 && writes.effect == sql::Effect::kWrites) {
-    writes.effect = sql::Effect::kOpaque;
+  // Names may mean something else: a write may go elsewhere, a read may be of a view that writes.
+  const bool writes_elsewhere =
+      names != Names::kKnown && writes.effect == sql::Effect::kWrites;
+  if (writes_elsewhere || (names == Names::kHidden && !ends_or_begins(writes.verb))) {
+    suspects_catalog_ = true;
+    const bool more = writes.effect == sql::Effect::kDdl || writes.effect == sql::Effect::kCluster;
+    if (!more) writes.effect = sql::Effect::kOpaque;
     writes.ids = database_.opaque_dependencies();
   }
   return writes;
@@ -66,15 +84,15 @@ bool TrackedWrites::planned_under_older_catalog() const {
   return write_version_ != 0 && write_version_ != database_.current_version();
 }
 
-void TrackedWrites::before_query(const std::vector<Plan>& plans, uint32_t pins) {
+void TrackedWrites::before_query(const std::vector<Plan>& plans, Names names) {
   std::vector<StatementWrites> writes;
   writes.reserve(plans.size());
-  for (const Plan& plan : plans) writes.push_back(note(plan, pins));
+  for (const Plan& plan : plans) writes.push_back(note(plan, names));
   tracker_.before_query(writes);
 }
 
-void TrackedWrites::before_execute(const Plan& plan, uint32_t pins) {
-  tracker_.before_execute(note(plan, pins));
+void TrackedWrites::before_execute(const Plan& plan, Names names) {
+  tracker_.before_execute(note(plan, names));
 }
 
 void TrackedWrites::before_sync() {

@@ -165,7 +165,7 @@ void Transaction::completed(const Plan& plan, const std::shared_ptr<TextEntry>& 
     }
     core_.settings.apply(change);
     if (change.statement.empty() && change.action == sql::SettingChange::Action::kSet) {
-      core_.pins |= sql::kSessionUnknown;
+      core_.pin_as_unknown();
     }
   }
   apply_session_effects(plan, entry);

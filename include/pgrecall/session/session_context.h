@@ -31,6 +31,13 @@ struct SessionContext {
   std::string application_name;   ///< for rules
 };
 
+/// What a server connection itself says about names and texts.
+struct ServersView {
+  std::string_view search_path, role, session_role, standard_strings, client_encoding;
+};
+/// True if names and texts mean on the server what they mean in `context`.
+bool agrees(const SessionContext& context, const ServersView& server);
+
 /// Process-wide; any thread. A context outlives its clients, so that answers are found again by the
 /// next one; beyond `kContextsMax` those that nobody uses are forgotten.
 class ContextTable {

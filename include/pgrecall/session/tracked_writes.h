@@ -14,6 +14,13 @@
 
 namespace pgrecall::session {
 
+/// What the names in a client's statements stand for.
+enum class Names : uint8_t {
+  kKnown,      ///< what its context says
+  kTemporary,  ///< or a temporary table of its own
+  kHidden,     ///< code that nobody has read may have changed the path, the role, how text is read
+};
+
 /// Owned by its ServerConnection, on that connection's thread. The session announces statements
 /// through `before_*`; everything the server says passes through `on_message` before the client
 /// can see it.
@@ -24,9 +31,8 @@ class TrackedWrites final : public upstream::ServerObserver {
                 upstream::PoolDirectory& pools);
   ~TrackedWrites() override;
 
-  /// `pins`: what the session holds; a temporary table may stand before a known one.
-  void before_query(const std::vector<Plan>& plans, uint32_t pins);
-  void before_execute(const Plan& plan, uint32_t pins);
+  void before_query(const std::vector<Plan>& plans, Names names);
+  void before_execute(const Plan& plan, Names names);
   void before_sync();
   void before_function_call(DatabaseState& database);
 
@@ -39,7 +45,7 @@ class TrackedWrites final : public upstream::ServerObserver {
   bool transaction_wrote() const { return tracker_.transaction_wrote(); }
 
  private:
-  invalidation::StatementWrites note(const Plan& plan, uint32_t pins);
+  invalidation::StatementWrites note(const Plan& plan, Names names);
   void on_error(const upstream::Step& step, std::string_view payload);
   void on_ready(char status);
   bool planned_under_older_catalog() const;
