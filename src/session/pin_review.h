@@ -27,8 +27,8 @@ class PinReview {
   void take_row(const wire::Frame& row);
 
   SessionCore& core_;
-  uint32_t asked_ = 0;  ///< the pins that the look-up in flight is about
-  uint32_t gone_ = 0;   ///< those that it showed to be gone
+  uint32_t asked_ = 0;                             ///< the pins that the look-up in flight is about
+  uint32_t gone_ = 0;                              ///< those that it showed to be gone
   std::shared_ptr<const SessionContext> context_;  ///< what names should mean, at its time
   uint64_t version_ = 0;                           ///< the catalog of its time; 0: none
   bool agrees_ = false;                            ///< they do

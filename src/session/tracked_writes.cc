@@ -69,8 +69,7 @@ StatementWrites TrackedWrites::note(const Plan& plan, Names names) {
     writes.ids = database_.opaque_dependencies();
   }
   // Names may mean something else: a write may go elsewhere, a read may be of a view that writes.
-  const bool writes_elsewhere =
-      names != Names::kKnown && writes.effect == sql::Effect::kWrites;
+  const bool writes_elsewhere = names != Names::kKnown && writes.effect == sql::Effect::kWrites;
   if (writes_elsewhere || (names == Names::kHidden && !ends_or_begins(writes.verb))) {
     suspects_catalog_ = true;
     const bool more = writes.effect == sql::Effect::kDdl || writes.effect == sql::Effect::kCluster;

@@ -191,6 +191,27 @@ TEST_F(Settings, ASetThatItsClientDidNotWaitForLeavesNothingBehind) {
   EXPECT_EQ(world.client().query("show timezone"), shown("UTC"));
 }
 
+TEST(Names, MeanWhatTheContextSaysOrNot) {
+  SessionContext context;
+  context.search_path = "\"$user\", Public,  \"Odd \"\"name\"";
+  context.role = "reader";
+  context.session_role = "postgres";
+  const ServersView same{"\"$user\", public, \"Odd \"\"name\"", "reader", "postgres", "on", "UTF8"};
+  EXPECT_TRUE(agrees(context, same));
+  const auto differs = [&](std::string_view ServersView::*what, std::string_view value) {
+    ServersView view = same;
+    view.*what = value;
+    return !agrees(context, view);
+  };
+  EXPECT_TRUE(differs(&ServersView::search_path, "public, \"$user\", \"Odd \"\"name\""));
+  EXPECT_TRUE(differs(&ServersView::search_path, "\"$user\", \"Public\", \"Odd \"\"name\""));
+  EXPECT_TRUE(differs(&ServersView::search_path, ""));
+  EXPECT_TRUE(differs(&ServersView::role, "postgres"));
+  EXPECT_TRUE(differs(&ServersView::session_role, "reader"));
+  EXPECT_TRUE(differs(&ServersView::standard_strings, "off"));
+  EXPECT_TRUE(differs(&ServersView::client_encoding, "SJIS"));
+}
+
 TEST(Pins, StateThatCannotFollowPinsAndDiscardLiftsIt) {
   for (const char* sql : {"create temp table x (a int)", "listen c", "prepare p1 as select 1",
                           "do 'bump t'", "select touch() from u", "select pg_advisory_lock(1)",
