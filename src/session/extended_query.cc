@@ -346,7 +346,8 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
     case wire::kCloseComplete:
       return on_own_reply(step.note);
     case wire::kBindComplete:
-      return bound();
+      if (step.note == kOpaqueBindNote) bound();
+      return;
     case wire::kRowDescription:
       if (step.note == kFillNote) reads_.record(frame.type, frame.bytes);
       return;
@@ -365,7 +366,7 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
       unnamed_failed_ =
           step.note == kParseNote && !parsing_.empty() && parsing_.front()->name.empty();
       if (step.reply == Reply::kExecute && !executing_.empty()) execute_failed(frame.payload);
-      if (step.reply == Reply::kBind) bound();
+      if (step.note == kOpaqueBindNote) bound();
       rewrite_error(step, frame, rewritten);
       return;
     default:

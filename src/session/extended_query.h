@@ -43,6 +43,7 @@ class ExtendedQuery {
   static constexpr uint32_t kParseNote = 1;
   static constexpr uint32_t kFillNote = 2;
   static constexpr uint32_t kCloseNote = 3;
+  static constexpr uint32_t kOpaqueBindNote = 4;
 
  private:
   struct Held {
@@ -82,7 +83,7 @@ class ExtendedQuery {
     std::shared_ptr<const PlanSet> plans;
     std::shared_ptr<TextEntry> entry;
   };
-  void note_binding(ClientStatement* statement);
+  bool binds_opaquely(ClientStatement& statement);
   void bound();
   void send_held(bool fill);
   void send_malformed(const Held& held);
@@ -118,7 +119,7 @@ class ExtendedQuery {
   std::vector<std::shared_ptr<ClientStatement>> replaced_;  ///< by a Parse of the unnamed one
   bool unnamed_failed_ = false;                             ///< the Parse that failed was unnamed
   bool meaning_changed_ = false;           ///< of names, by what this unit has executed so far
-  std::deque<Binding> binding_;            ///< sent and not answered
+  std::deque<Binding> binding_;            ///< of `kOpaqueBindNote`, not answered
   std::vector<uint64_t> sent_statements_;  ///< parsed or closed under names of ours in this unit
   std::string key_;
   bool clock_started_ = false;

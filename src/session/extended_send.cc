@@ -222,28 +222,24 @@ void ExtendedQuery::send_bind(Held& held) {
     wire::append_u32(server.output(), static_cast<uint32_t>(payload.size() + 4));
     server.output().append(payload);
   }
-  note_binding(held.statement.get());
-  server.expect(Reply::kBind, Route::kForward);
+  const bool opaque = held.statement && binds_opaquely(*held.statement);
+  server.expect(Reply::kBind, Route::kForward, opaque ? kOpaqueBindNote : 0);
 }
 
 /// Planning runs functions that call themselves IMMUTABLE, and input runs checks of domains.
-void ExtendedQuery::note_binding(ClientStatement* statement) {
-  Binding binding;
-  if (statement != nullptr) {
-    const auto& plans = plans_of(*statement);
-    const Plan& plan = plans->plans.front();
-    if ((plan.analysis.session_effects & sql::kSessionUnknown) != 0) {
-      binding = {plans, statement->entry};
-    }
-  }
-  binding_.push_back(std::move(binding));
+bool ExtendedQuery::binds_opaquely(ClientStatement& statement) {
+  const auto& plans = plans_of(statement);
+  const uint32_t effects = plans->plans.front().analysis.session_effects;
+  if ((effects & sql::kSessionUnknown) == 0) return false;
+  binding_.push_back({plans, statement.entry});
+  return true;
 }
 
 void ExtendedQuery::bound() {
   if (binding_.empty()) return;
   const Binding binding = std::move(binding_.front());
   binding_.pop_front();
-  if (binding.plans) core_.note_unproved(binding.plans->plans.front(), binding.entry);
+  core_.note_unproved(binding.plans->plans.front(), binding.entry);
 }
 
 void ExtendedQuery::ensure_portal(ClientPortal& portal) {
