@@ -21,6 +21,8 @@ class Report:
         get = self.find("Redis GET", "hit", "GET")
         canned = [found for protocol in PROTOCOLS
                   if (found := self.find("canned responder", "hit", protocol))]
+        if get is None or not canned:
+            return "nothing shows what the client can take: the canned responder and Redis GET were left out"
         best = max(canned, key=lambda series: series.per_second)
         ratio = best.ratio_to(get)
         if ratio >= 1.5:
