@@ -94,6 +94,20 @@ class Environment:
     def stats(self):
         return self.proxy.stats()
 
+    def until_activity(self, condition, text, what):
+        """Waits until PostgreSQL shows a session that runs a statement LIKE `text` under `condition`."""
+        connection = self.direct()
+
+        def shown():
+            with connection.cursor() as cursor:
+                cursor.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {condition} AND query LIKE %s"
+                               " AND pid <> pg_backend_pid()", (text,))
+                return cursor.fetchone()[0] > 0
+        wait_until(shown, what)
+
+    def until_lock_wait(self, text):
+        self.until_activity("wait_event_type = 'Lock'", f"%{text}%", f"{text} waits for a lock")
+
     @contextlib.contextmanager
     def no_hits(self):
         """Nothing inside the block is answered from the cache."""

@@ -38,7 +38,8 @@ class ClientLink final : public net::StreamHandler {
   bool dirty = false;  ///< in the worker's list of outputs to send
   bool ended = false;  ///< the session has been told that it is over
   bool paused_by_server = false;
-  SlotId paused_server;  ///< not read until this client has taken what is pending
+  bool backlogged = false;  ///< in the worker's list of clients that wait with enough input
+  SlotId paused_server;     ///< not read until this client has taken what is pending
 };
 
 /// A server's socket and connection. Owned by the worker's slot table; moves between workers.

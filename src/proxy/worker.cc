@@ -106,6 +106,18 @@ void Worker::flush_outputs() {
     if (ServerLink* link = servers_.find(dirty_servers_[i])) flush_server(*link);
   }
   dirty_servers_.clear();
+  if (!backlogged_.empty()) review_backlogged();
+}
+
+/// A backlog shrinks for many reasons (an answer, a flight, a lease), so whatever happened, who was
+/// paused for it is looked at again.
+void Worker::review_backlogged() {
+  for (const SlotId id : std::exchange(backlogged_, {})) {
+    ClientLink* link = clients_.find(id);
+    if (link == nullptr) continue;
+    link->backlogged = false;
+    update_reading(*link);
+  }
 }
 
 void Worker::flush_client(ClientLink& link) {
@@ -141,6 +153,7 @@ void Worker::resume_paused(SlotId client, SlotId server) {
 void Worker::update_reading(ClientLink& link) {
   if (!link.stream || link.ended) return;
   const bool full = !link.session.wants_input();
+  if (full && !std::exchange(link.backlogged, true)) backlogged_.push_back(link.id);
   if (full && link.stream->reading())
     link.stream->pause_reading();
   else if (!full && !link.stream->reading() && !link.paused_by_server)

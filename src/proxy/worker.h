@@ -95,6 +95,7 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   void flush_client(ClientLink& link);
   void flush_server(ServerLink& link);
   void update_reading(ClientLink& link);
+  void review_backlogged();
   void finish_client(SlotId id);
 
   void act(const upstream::Grant& grant, const upstream::Waiter& waiter, upstream::Pool& pool);
@@ -127,6 +128,7 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   SlotTable<CancelLink> cancel_links_;
   std::vector<SlotId> dirty_clients_;
   std::vector<SlotId> dirty_servers_;
+  std::vector<SlotId> backlogged_;  ///< clients that are not read until they have been answered
   std::unique_ptr<net::Timer> ticker_;
   std::atomic<uint32_t> client_count_{0};
   std::atomic<size_t> memo_bytes_{0};

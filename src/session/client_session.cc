@@ -45,6 +45,7 @@ void ClientSession::on_client_bytes(std::string_view bytes) {
   }
   bytes.remove_prefix(consumed);
   state.processing = false;
+  state.reads.input_handled();
   if (!state.core.closing) state.input.assign(bytes);
 }
 
@@ -59,6 +60,7 @@ void ClientSession::process_input() {
   }
   left.remove_prefix(consumed);
   state.processing = false;
+  state.reads.input_handled();
   if (left.size() != state.input.size()) state.input.erase(0, state.input.size() - left.size());
 }
 
@@ -133,6 +135,7 @@ ClientSession::Handled ClientSession::process_frame(std::string_view input, size
 
 void ClientSession::set_output_full(bool full) {
   state_->core.output_full = full;
+  if (full) state_->reads.stop_leading();  // its server is not read until the client has read
 }
 
 bool ClientSession::wants_input() const {

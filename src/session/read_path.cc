@@ -150,8 +150,10 @@ void ReadPath::forwarded_miss(const ReadRequest& request) {
   if (!stamped || fill->catalog_version != request.entry->plans->catalog_version) {
     fill->refused = true;
     fill->why = BypassReason::kFence;
+    lead_flight_ = std::exchange(fill->flight, 0);
+    end_flight(nullptr);
   }
-  if (fill->flight != 0 && !fill->refused) {
+  if (fill->flight != 0) {
     core_.worker.shared.flights.restamp(fill->flight, fill->result->stamp);
     core_.worker.shared.flights.set_leader_has_lease(fill->flight);
   }
@@ -188,6 +190,18 @@ void ReadPath::stop_waiting() {
   }
 }
 
+void ReadPath::stop_leading() {
+  end_flight(nullptr);
+  if (fill_ == nullptr) return;
+  lead_flight_ = std::exchange(fill_->flight, 0);
+  end_flight(nullptr);
+}
+
+/// Without its Sync, when the answer comes and when it ends is up to the client.
+void ReadPath::leave_unsynced() {
+  if (core_.server != nullptr && core_.server->queue().unsynced()) stop_leading();
+}
+
 void ReadPath::record(char type, std::string_view bytes) {
   if (!fill_ || fill_->refused) return;
   cache::CachedResult& result = *fill_->result;
@@ -204,6 +218,7 @@ void ReadPath::record(char type, std::string_view bytes) {
 
 void ReadPath::refuse(BypassReason reason) {
   if (!fill_ || fill_->refused) return;
+  stop_leading();  // there will be nothing for those who wait
   fill_->refused = true;
   fill_->why = reason;
   fill_->result->bytes.clear();

@@ -50,6 +50,12 @@ class ReadPath {
   void on_flight(uint64_t query, cache::CachedResultPtr result);
   bool waiting() const { return wait_flight_ != 0 || (question_ && !question_->answered); }
   void stop_waiting();
+  /// What leads a flight cannot say when its answer will be complete: the joiners ask themselves.
+  void stop_leading();
+  /// All that the client has sent so far has been looked at.
+  void input_handled() {
+    if (fill_ != nullptr && fill_->flight != 0) leave_unsynced();
+  }
 
   // The recording of the one miss in flight.
   bool recording() const { return fill_ != nullptr; }
@@ -99,6 +105,7 @@ class ReadPath {
   cache::CachedResultPtr decode_answer(const ReadRequest& request) const;
   void put_in_tier_two();
   void end_flight(cache::CachedResultPtr result);
+  void leave_unsynced();
   void leave_flight();
   TimePoint expiry(const Fill& fill);
   bool store();
