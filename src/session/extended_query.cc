@@ -113,6 +113,7 @@ Progress ExtendedQuery::bind(const wire::Frame& frame) {
   Held held;
   held.statement = portal->statement;
   held.portal = portal;
+  if (!portal->name.empty()) touched_portals_.push_back(portal->name);
   core_.prepared->put_portal(portal);
   hold(frame, std::move(held));
   return Progress::kDone;
@@ -142,6 +143,7 @@ Progress ExtendedQuery::close(const wire::Frame& frame) {
     core_.prepared->erase(message->name);
   } else {
     held.portal = core_.prepared->portal(message->name);
+    if (!message->name.empty()) touched_portals_.emplace_back(message->name);
     core_.prepared->erase_portal(message->name);
   }
   hold(frame, std::move(held));
@@ -204,7 +206,9 @@ Verdict ExtendedQuery::decide(const ClientPortal& portal, int32_t max_rows, Read
     reads_.set_reason(sql::BypassReason::kUnsettledSettings);
     return Verdict::kBypass;
   }
-  if (max_rows > 0 || portal.answered) {
+  // A named portal may be fetched from again as long as its transaction lasts.
+  const bool stays = !portal.name.empty() && core_.in_transaction();
+  if (max_rows > 0 || portal.answered || stays) {
     reads_.set_reason(sql::BypassReason::kRowLimit);
     return Verdict::kBypass;
   }
@@ -421,7 +425,10 @@ void ExtendedQuery::rewrite_error(const upstream::Step& step, const wire::Frame&
 void ExtendedQuery::on_own_reply(uint32_t note) {
   if (note == kCloseNote && !closed_.empty()) closed_.pop_front();
   if (note != kParseNote || parsing_.empty()) return;
-  parsing_.front()->confirmed = true;
+  ClientStatement& parsed = *parsing_.front();
+  parsed.confirmed = true;
+  const auto& plans = plans_of(parsed);
+  if (runs_code(plans->plans.front())) core_.note_unproved(plans->plans.front(), parsed.entry);
   parsing_.pop_front();
 }
 
@@ -434,6 +441,11 @@ void ExtendedQuery::on_ready() {
     core_.prepared->undo_deallocate();
   }
   if (failed_) restore_unnamed();
+  // What became of a portal that a failed unit bound or closed is not known.
+  if (failed_) {
+    for (const std::string& name : touched_portals_) core_.prepared->erase_portal(name);
+  }
+  touched_portals_.clear();
   replaced_.clear();
   unnamed_failed_ = false;
   closed_.clear();

@@ -29,7 +29,7 @@ class ExtendedQuery {
   Progress flush_before_query();
   /// Before SQL that names a prepared statement (EXECUTE, DEALLOCATE): puts the client's statement
   /// of that name on the server under the client's name, and pins.
-  void expose(const Plan& plan, bool in_unit);
+  void expose(const Plan& plan, const TextEntry& entry, bool in_unit);
   /// The open unit has executed what changes the meaning of names.
   bool meaning_changed() const { return meaning_changed_; }
   bool unit_open() const { return on_server_ || !held_.empty() || unsynced(); }
@@ -72,6 +72,7 @@ class ExtendedQuery {
   bool answer_count(const Plan& plan, const ClientPortal& portal);
   void serve(ClientPortal& portal, const Plan& plan);
   Verdict decide(const ClientPortal& portal, int32_t max_rows, ReadRequest* request);
+  bool means_what_it_says(const ClientPortal& portal, const PlanSet& plans) const;
   Progress forward_execute(const wire::Frame& frame, const std::shared_ptr<ClientPortal>& portal,
                            bool miss, const ReadRequest& request);
 
@@ -83,6 +84,8 @@ class ExtendedQuery {
     std::shared_ptr<const PlanSet> plans;
     std::shared_ptr<TextEntry> entry;
   };
+  void expose(const std::string& name, bool in_unit);
+  static bool runs_code(const Plan& plan);
   bool binds_opaquely(ClientStatement& statement);
   void bound();
   void send_held(bool fill);
@@ -118,9 +121,10 @@ class ExtendedQuery {
   std::deque<std::shared_ptr<ClientStatement>> closed_;     ///< Closes not yet confirmed
   std::vector<std::shared_ptr<ClientStatement>> replaced_;  ///< by a Parse of the unnamed one
   bool unnamed_failed_ = false;                             ///< the Parse that failed was unnamed
-  bool meaning_changed_ = false;           ///< of names, by what this unit has executed so far
-  std::deque<Binding> binding_;            ///< of `kOpaqueBindNote`, not answered
-  std::vector<uint64_t> sent_statements_;  ///< parsed or closed under names of ours in this unit
+  bool meaning_changed_ = false;              ///< of names, by what this unit has executed so far
+  std::deque<Binding> binding_;               ///< of `kOpaqueBindNote`, not answered
+  std::vector<std::string> touched_portals_;  ///< named ones, bound or closed in this unit
+  std::vector<uint64_t> sent_statements_;     ///< parsed or closed under names of ours in this unit
   std::string key_;
   bool clock_started_ = false;
   bool discard_ = false;

@@ -11,6 +11,21 @@ namespace pgrecall::session {
 using upstream::Reply;
 using upstream::Route;
 
+namespace {
+
+/// The name in EXPLAIN EXECUTE name, CREATE TABLE ... AS EXECUTE name.
+std::string executed_inside(std::string_view shape) {
+  constexpr std::string_view kWord = " execute ";
+  const size_t at = shape.find(kWord);
+  if (at == std::string_view::npos) return {};
+  std::string_view rest = shape.substr(at + kWord.size());
+  if (!rest.starts_with('"')) return std::string(rest.substr(0, rest.find_first_of(" (;")));
+  rest.remove_prefix(1);
+  return std::string(rest.substr(0, rest.find('"')));
+}
+
+}  // namespace
+
 bool ExtendedQuery::ready_to_send(bool* blocked) {
   if ((core_.server == nullptr || !on_server_) && !core_.ensure_lease()) {
     *blocked = !core_.closing;
@@ -77,6 +92,9 @@ void ExtendedQuery::make_room(uint64_t id) {
 void ExtendedQuery::send_parse(Held& held) {
   upstream::ServerConnection& server = *core_.server;
   parsing_.push_back(held.statement);
+  if (const Plan& plan = plans_of(*held.statement)->plans.front(); runs_code(plan)) {
+    core_.writes()->before_execute(plan, core_.names());
+  }
   if (held.clash) {
     // Let the server refuse it: under the name of the statement that is there.
     // In a failed transaction nothing can be put there, and the server says so of this one too.
@@ -125,11 +143,18 @@ void ExtendedQuery::send_malformed(const Held& held) {
                        Route::kForward);
 }
 
-void ExtendedQuery::expose(const Plan& plan, bool in_unit) {
-  const bool executes = plan.analysis.kind == sql::StatementKind::kExecute;
+void ExtendedQuery::expose(const Plan& plan, const TextEntry& entry, bool in_unit) {
+  const sql::StatementKind kind = plan.analysis.kind;
+  const bool executes = kind == sql::StatementKind::kExecute;
   const bool deallocates = (plan.analysis.session_effects & sql::kSessionDeallocate) != 0;
-  if ((!executes && !deallocates) || plan.analysis.name.empty()) return;
-  const auto statement = core_.prepared->find(plan.analysis.name);
+  if (kind == sql::StatementKind::kExplain || kind == sql::StatementKind::kDdl)
+    return expose(executed_inside(entry.canonical.shape), in_unit);
+  if (executes || deallocates) expose(plan.analysis.name, in_unit);
+}
+
+void ExtendedQuery::expose(const std::string& name, bool in_unit) {
+  if (name.empty()) return;
+  const auto statement = core_.prepared->find(name);
   if (!statement || statement->direct || core_.status == 'E') return;
   upstream::ServerConnection& server = *core_.server;
   if (server.queue().skipping_to_sync()) return;
@@ -205,6 +230,7 @@ void ExtendedQuery::hide_unnamed_portal(std::string_view message) {
 void ExtendedQuery::send_bind(Held& held) {
   upstream::ServerConnection& server = *core_.server;
   held.portal->on_server = true;
+  held.portal->context = core_.context;
   if (!held.statement) {
     // Unknown to us: an SQL-level PREPARE, or an error the server will report. Our unnamed
     // statement must not be taken for the client's.
@@ -226,11 +252,16 @@ void ExtendedQuery::send_bind(Held& held) {
   server.expect(Reply::kBind, Route::kForward, opaque ? kOpaqueBindNote : 0);
 }
 
-/// Planning runs functions that call themselves IMMUTABLE, and input runs checks of domains.
+/// Input of constants and parameters runs checks of domains, planning runs functions that call
+/// themselves IMMUTABLE: Parse and Bind write what such a statement writes.
+bool ExtendedQuery::runs_code(const Plan& plan) {
+  return (plan.analysis.session_effects & sql::kSessionUnknown) != 0;
+}
+
 bool ExtendedQuery::binds_opaquely(ClientStatement& statement) {
   const auto& plans = plans_of(statement);
-  const uint32_t effects = plans->plans.front().analysis.session_effects;
-  if ((effects & sql::kSessionUnknown) == 0) return false;
+  if (!runs_code(plans->plans.front())) return false;
+  core_.writes()->before_execute(plans->plans.front(), core_.names());
   binding_.push_back({plans, statement.entry});
   return true;
 }
@@ -253,6 +284,7 @@ void ExtendedQuery::ensure_portal(ClientPortal& portal) {
   if (bind.portal.get() != &portal) return;
   ensure_statement(*portal.statement);
   portal.on_server = true;
+  portal.context = core_.context;
   std::string payload = portal.name;
   payload += '\0';
   payload += portal.statement->server_name();
@@ -298,6 +330,16 @@ void ExtendedQuery::send_named(Held& held, bool fill) {
   server.expect(Reply::kDescribePortal, Route::kForward, fill ? kFillNote : 0);
 }
 
+/// The plan is of the text as it is read, and of the names as they are, now.
+bool ExtendedQuery::means_what_it_says(const ClientPortal& portal, const PlanSet& plans) const {
+  const ClientStatement& statement = *portal.statement;
+  if (!statement.scans_alike(*core_.context) || core_.fetches_portal(plans.plans.front()))
+    return false;
+  if (portal.context && !names_alike(*portal.context, *core_.context)) return false;
+  return !statement.has_user_types() ||
+         !statement.checks_parameters(core_.database->catalog().get());
+}
+
 Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
                                         const std::shared_ptr<ClientPortal>& portal, bool miss,
                                         const ReadRequest& request) {
@@ -316,7 +358,7 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
   send_held(miss);
   if (plans) {
     const Plan& front = plans->plans.front();
-    expose(front, true);
+    expose(front, *portal->statement->entry, true);
     const bool deallocates = (front.analysis.session_effects & sql::kSessionDeallocate) != 0;
     if (deallocates) core_.prepared->begin_deallocate(front.analysis.name);
   }
@@ -330,14 +372,15 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
     unknown.writes.effect = sql::Effect::kOpaque;
     unknown.suspects_catalog = true;
   }
-  if (plans && meaning_changed_) {
-    // Analysed under what the unit has changed in the meantime.
+  const bool doubtful = plans && (meaning_changed_ || !means_what_it_says(*portal, *plans));
+  if (doubtful) {
+    // Analysed under what has changed in the meantime.
     unknown = plans->plans.front();
     PlanBuilder::doubt(unknown, *core_.database);
     if ((unknown.analysis.session_effects & sql::kSessionUnknown) != 0) core_.pin_as_unknown();
   }
-  const Plan& plan = plans && !meaning_changed_ ? plans->plans.front() : unknown;
-  meaning_changed_ = meaning_changed_ || changes_meaning(plan, true);
+  const Plan& plan = plans && !doubtful ? plans->plans.front() : unknown;
+  meaning_changed_ = meaning_changed_ || changes_meaning(plan, true) || core_.ends_meaning(plan);
   if (plan.writes.effect != sql::Effect::kNone) core_.worker.stats.writes.add();
   if (plan.writes.effect == sql::Effect::kOpaque) core_.worker.stats.opaque_writes.add();
   if (!plan.drops_database.empty()) core_.worker.host.close_idle_servers(plan.drops_database);

@@ -35,8 +35,8 @@ constexpr VisiblePin kVisiblePins[] = {
 };
 
 /// What may stand before a permanent name, or runs code when it is used, in the temporary schema:
-/// all but plain tables and sequences of names of their own. 1259 is pg_class. And what decides
-/// about names and texts beside it.
+/// all but plain tables and sequences of names and families of their own. 1259 is pg_class. And
+/// what decides about names and texts beside it.
 constexpr std::string_view kNamesColumns =
     ", EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid OPERATOR(pg_catalog.=) '2615'"
     " AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() AND NOT EXISTS"
@@ -44,6 +44,8 @@ constexpr std::string_view kNamesColumns =
     " AND c.oid OPERATOR(pg_catalog.=) d.objid"
     " AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,S}'::pg_catalog.\"char\"[])"
     " AND NOT c.relhasrules AND NOT c.relhastriggers AND NOT c.relrowsecurity"
+    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i"
+    " WHERE i.inhrelid OPERATOR(pg_catalog.=) c.oid OR i.inhparent OPERATOR(pg_catalog.=) c.oid)"
     " AND NOT EXISTS (SELECT FROM pg_catalog.pg_class o"
     " WHERE o.relname OPERATOR(pg_catalog.=) c.relname"
     " AND o.relnamespace OPERATOR(pg_catalog.<>) c.relnamespace))),"

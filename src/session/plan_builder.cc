@@ -68,6 +68,13 @@ std::string named_database(std::string_view shape) {
   return words[0] == "create" ? after("template") : std::string();
 }
 
+/// A path that begins with it makes every CREATE a temporary one.
+bool names_temporary_schema(std::string_view path) {
+  constexpr std::string_view kName = "pg_temp";
+  const auto equal = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; };
+  return std::search(path.begin(), path.end(), kName.begin(), kName.end(), equal) != path.end();
+}
+
 bool counts_as_read(const sql::StatementAnalysis& analysis) {
   return analysis.kind == StatementKind::kSelect && analysis.effect == Effect::kNone &&
          analysis.settings.empty();
@@ -123,6 +130,9 @@ Plan PlanBuilder::build(sql::StatementAnalysis analysis, const sql::Canonical& c
   plan.counts_as_read = counts_as_read(plan.analysis);
   plan.catalog_version = current_ && catalog_ != nullptr ? catalog_->version : 0;
   plan.suspects_catalog = plan.analysis.effect == Effect::kOpaque;
+  if (plan.analysis.kind == StatementKind::kDdl && names_temporary_schema(context.search_path)) {
+    plan.analysis.session_effects |= sql::kSessionTemporary | sql::kSessionUnknown;
+  }
   add_writes(plan);
   add_policy(plan, canonical, context, user);
   if (!current_ && plan.reason == BypassReason::kNoBypass) {

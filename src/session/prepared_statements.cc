@@ -16,6 +16,30 @@ bool has_special_bytes(std::string_view text) {
   return std::any_of(text.begin(), text.end(), [](char c) { return c == '\\' || (c & 0x80) != 0; });
 }
 
+template <typename Predicate>
+bool any_user_type(std::string_view types, Predicate holds) {
+  for (size_t at = 0; at + 4 <= types.size(); at += 4) {
+    sql::Oid oid = 0;
+    for (size_t i = 0; i < 4; ++i) oid = oid << 8 | static_cast<unsigned char>(types[at + i]);
+    if (oid >= sql::kFirstNormalOid && holds(oid)) return true;
+  }
+  return false;
+}
+
+/// A domain, or something that may contain one.
+bool may_check(sql::Oid oid, const sql::Catalog* catalog) {
+  for (int depth = 0; catalog != nullptr && depth < 4; ++depth) {
+    if (oid < sql::kFirstNormalOid) return false;
+    const auto found = catalog->types.find(oid);
+    if (found == catalog->types.end()) return true;
+    const sql::Type& type = found->second;
+    if (type.kind != 'b' && type.kind != 'e') return true;
+    if (type.element == sql::kInvalidOid) return false;
+    oid = type.element;
+  }
+  return true;
+}
+
 }  // namespace
 
 bool ClientStatement::scanned_specially() const {
@@ -23,17 +47,21 @@ bool ClientStatement::scanned_specially() const {
 }
 
 bool ClientStatement::has_user_types() const {
-  for (size_t at = 0; at + 4 <= types.size(); at += 4) {
-    uint32_t oid = 0;
-    for (size_t i = 0; i < 4; ++i) oid = oid << 8 | static_cast<unsigned char>(types[at + i]);
-    if (oid >= sql::kFirstNormalOid) return true;
-  }
-  return false;
+  return any_user_type(types, [](sql::Oid) { return true; });
+}
+
+bool ClientStatement::checks_parameters(const sql::Catalog* catalog) const {
+  return any_user_type(types, [&](sql::Oid oid) { return may_check(oid, catalog); });
 }
 
 bool ClientStatement::scans_alike(const SessionContext& now) const {
   const bool alike = context->standard_strings == now.standard_strings && context->utf8 && now.utf8;
   return alike || context->id == now.id || !has_special_bytes(sql);
+}
+
+bool names_alike(const SessionContext& a, const SessionContext& b) {
+  return a.id == b.id ||
+         (a.search_path == b.search_path && a.role == b.role && a.session_role == b.session_role);
 }
 
 std::shared_ptr<ClientStatement> PreparedStatements::find(std::string_view name) const {

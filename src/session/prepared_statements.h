@@ -34,6 +34,8 @@ struct ClientStatement {
   bool scanned_specially() const;
   /// A parameter was declared of a type of users, whose input may run their code.
   bool has_user_types() const;
+  /// As above, with what `catalog` knows of these types: domains check, others are believed.
+  bool checks_parameters(const sql::Catalog* catalog) const;
   /// Whether another Parse, in `now`, would be of the same words.
   bool scans_alike(const SessionContext& now) const;
 };
@@ -41,12 +43,16 @@ struct ClientStatement {
 /// A Bind of the client.
 struct ClientPortal {
   std::string name;
-  std::shared_ptr<ClientStatement> statement;  ///< null: one that only the server knows
+  std::shared_ptr<ClientStatement> statement;     ///< null: one that only the server knows
+  std::shared_ptr<const SessionContext> context;  ///< of the Bind; null: not sent yet
   std::string tail;                      ///< parameter formats and values, result formats, as sent
   bool parameters_may_be_clock = false;  ///< a text value may be read as a moving date
   bool on_server = false;
   bool answered = false;  ///< executed to its end by a hit: the server has not seen it
 };
+
+/// The same names lead to the same objects under both.
+bool names_alike(const SessionContext& a, const SessionContext& b);
 
 /// One per session.
 class PreparedStatements {

@@ -181,6 +181,24 @@ Names SessionCore::names() const {
   return (pins & sql::kSessionTemporary) != 0 ? Names::kTemporary : Names::kKnown;
 }
 
+bool SessionCore::fetches_portal(const Plan& plan) const {
+  return plan.analysis.kind == sql::StatementKind::kFetch &&
+         prepared->portal(plan.analysis.name) != nullptr;
+}
+
+bool SessionCore::ends_meaning(const Plan& plan) const {
+  switch (plan.writes.verb) {
+    case invalidation::Verb::kCommit:
+    case invalidation::Verb::kRollback:
+    case invalidation::Verb::kRollbackTo:
+    case invalidation::Verb::kPrepareTransaction:
+      return settings.end_changes_meaning();
+    default:
+      return (plan.analysis.session_effects & sql::kSessionDiscardAll) != 0 &&
+             !settings.values().client.empty();
+  }
+}
+
 void SessionCore::doubt_names() {
   names_known_in = 0;
   review_due = true;

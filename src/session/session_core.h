@@ -102,6 +102,11 @@ struct SessionCore {
   bool ran_opaque_code() const { return (pins & (sql::kSessionUnknown | kUnproved)) != 0; }
   Names names() const;
 
+  /// FETCH from a portal of the protocol, which counts only when it is executed.
+  bool fetches_portal(const Plan& plan) const;
+  /// Ends settings that decide what follows means.
+  bool ends_meaning(const Plan& plan) const;
+
   void flush() { worker.host.flush_later(session); }
   /// An ErrorResponse of our own, without ReadyForQuery.
   void error(std::string_view severity, std::string_view sqlstate, std::string_view message,

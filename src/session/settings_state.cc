@@ -41,6 +41,7 @@ void SettingsState::keep_defaults(const std::vector<upstream::DefaultSetting>& t
 
 void SettingsState::erase(std::string_view name) {
   now_.local.erase(name);
+  now_.shadowed.erase(name);
   now_.server.erase(name);
   if (const upstream::Setting* initial = startup_.find(name))
     now_.client.set(*initial);
@@ -56,27 +57,76 @@ void SettingsState::apply(const sql::SettingChange& change) {
       std::vector<std::string> names;
       for (const auto& setting : now_.client.all()) names.push_back(setting.name);
       for (const auto& setting : now_.local.all()) names.push_back(setting.name);
+      for (const auto& setting : now_.shadowed.all()) names.push_back(setting.name);
       for (const std::string& name : names) {
         if (name != "role" && name != "session_authorization") erase(name);
       }
       return;
     }
     case sql::SettingChange::Action::kReset:
+      if (change.local) return reset_locally(change.name);
       if (change.name == "session_authorization") erase("role");
       return erase(change.name);
     case sql::SettingChange::Action::kSet:
       break;
   }
   upstream::Setting setting{change.name, change.value, change.statement};
-  if (change.local) return now_.local.set(std::move(setting));
-  if (change.name == "session_authorization") erase("role");
-  now_.local.erase(change.name);
+  if (change.name == "datestyle") keep_part(setting);
+  set(std::move(setting), change.local);
+}
+
+void SettingsState::keep_part(upstream::Setting& setting) const {
+  const upstream::Setting* old = now_.local.find(setting.name);
+  if (old == nullptr) old = now_.client.find(setting.name);
+  if (old == nullptr || setting.value.empty()) return;
+  setting.value = upstream::merged_datestyle(old->value, setting.value);
+  setting.statement = upstream::set_statement(setting.name, setting.value);
+}
+
+void SettingsState::set(upstream::Setting setting, bool local) {
+  const bool ends_role = setting.name == "session_authorization";
+  if (local) {
+    if (ends_role) now_.local.set({"role", "none", "SET LOCAL ROLE none"});
+    return now_.local.set(std::move(setting));
+  }
+  if (ends_role) erase("role");
+  now_.local.erase(setting.name);
+  now_.shadowed.erase(setting.name);
   now_.server.set(setting);
   now_.client.set(std::move(setting));
 }
 
+/// The server falls back to its default, and has the client's value again when the transaction
+/// ends.
+void SettingsState::reset_locally(const std::string& name) {
+  now_.local.erase(name);
+  const upstream::Setting* session = now_.client.find(name);
+  if (session == nullptr) return;
+  now_.shadowed.set(*session);
+  now_.client.erase(name);
+  now_.server.erase(name);
+}
+
+bool SettingsState::end_changes_meaning() const {
+  constexpr std::string_view kNames[] = {"backslash_quote",
+                                         "client_encoding",
+                                         "role",
+                                         "row_security",
+                                         "search_path",
+                                         "session_authorization",
+                                         "standard_conforming_strings"};
+  const auto differs = [&](std::string_view name) {
+    if (now_.local.find(name) != nullptr || now_.shadowed.find(name) != nullptr) return true;
+    const upstream::Setting* now = now_.client.find(name);
+    const upstream::Setting* then = at_begin_.client.find(name);
+    return now == nullptr || then == nullptr ? now != then : !(*now == *then);
+  };
+  return in_transaction_ && std::any_of(std::begin(kNames), std::end(kNames), differs);
+}
+
 void SettingsState::discard_all() {
   now_.local.clear();
+  now_.shadowed.clear();
   now_.server.clear();
   now_.client = startup_;
   changed_ = true;
@@ -92,8 +142,13 @@ void SettingsState::begin() {
 void SettingsState::commit() {
   in_transaction_ = false;
   savepoints_.clear();
-  if (!now_.local.empty()) changed_ = true;
+  changed_ = changed_ || !now_.local.empty() || !now_.shadowed.empty();
   now_.local.clear();
+  const upstream::SettingMap shadowed = std::exchange(now_.shadowed, {});
+  for (const upstream::Setting& setting : shadowed.all()) {
+    now_.server.set(setting);
+    now_.client.set(setting);
+  }
 }
 
 void SettingsState::roll_back() {

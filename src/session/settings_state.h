@@ -18,7 +18,8 @@ class SettingsState {
   struct Values {
     upstream::SettingMap client;
     upstream::SettingMap server;
-    upstream::SettingMap local;  ///< SET LOCAL, gone with the transaction
+    upstream::SettingMap local;     ///< SET LOCAL, gone with the transaction
+    upstream::SettingMap shadowed;  ///< the client's, behind SET LOCAL ... TO DEFAULT
     friend bool operator==(const Values&, const Values&) = default;
   };
 
@@ -52,6 +53,8 @@ class SettingsState {
   void roll_back_to(std::string_view name);
   bool has_savepoint(std::string_view name) const;
   bool in_transaction() const { return in_transaction_; }
+  /// The end of the transaction, or of a part of it, changes what names or texts mean.
+  bool end_changes_meaning() const;
 
  private:
   struct Savepoint {
@@ -59,6 +62,9 @@ class SettingsState {
     Values values;
   };
   void erase(std::string_view name);
+  void set(upstream::Setting setting, bool local);
+  void keep_part(upstream::Setting& setting) const;
+  void reset_locally(const std::string& name);
 
   upstream::SettingMap startup_;
   Values now_;

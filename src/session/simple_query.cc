@@ -105,6 +105,22 @@ bool SimpleQuery::answer_deallocate(const Plan& plan) {
   return true;
 }
 
+/// What was resolved under settings that no longer hold, or does what a portal says, is opaque.
+std::shared_ptr<const PlanSet> SimpleQuery::judged(std::shared_ptr<const PlanSet> plans) const {
+  bool all = extended_.meaning_changed();
+  bool some = all;
+  for (const Plan& plan : plans->plans) {
+    all = all || (plans->multi() && core_.ends_meaning(plan));
+    some = some || all || core_.fetches_portal(plan);
+  }
+  if (!some) return plans;
+  auto doubted = std::make_shared<PlanSet>(*plans);
+  for (Plan& plan : doubted->plans) {
+    if (all || core_.fetches_portal(plan)) PlanBuilder::doubt(plan, *core_.database);
+  }
+  return doubted;
+}
+
 Progress SimpleQuery::forward(const wire::Frame& frame, const std::shared_ptr<TextEntry>& entry,
                               std::shared_ptr<const PlanSet> plans, bool miss,
                               const ReadRequest& request) {
@@ -117,17 +133,13 @@ Progress SimpleQuery::forward(const wire::Frame& frame, const std::shared_ptr<Te
   else
     reads_.bypassed(first, reads_.reason());
   for (const Plan& plan : plans->plans) {
-    extended_.expose(plan, false);
+    extended_.expose(plan, *entry, false);
     if (plan.writes.effect != sql::Effect::kNone) core_.worker.stats.writes.add();
     if (plan.writes.effect == sql::Effect::kOpaque) core_.worker.stats.opaque_writes.add();
     if (!plan.drops_database.empty()) core_.worker.host.close_idle_servers(plan.drops_database);
   }
   core_.worker.stats.server_queries.add();
-  if (extended_.meaning_changed()) {
-    auto doubted = std::make_shared<PlanSet>(*plans);
-    for (Plan& plan : doubted->plans) PlanBuilder::doubt(plan, *core_.database);
-    plans = std::move(doubted);
-  }
+  plans = judged(std::move(plans));
   core_.writes()->before_query(plans->plans, core_.names());
   core_.server->output().append(frame.bytes);
   core_.server->expect(upstream::Reply::kQuery, upstream::Route::kForward);

@@ -11,6 +11,11 @@ namespace {
 
 constexpr size_t kPlanSetsPerShape = 8;
 
+uint64_t last_version(const DatabaseState& database) {
+  const auto catalog = database.catalog();
+  return catalog ? catalog->version : 0;
+}
+
 /// Texts that the parser and the server would read differently under these settings.
 bool ambiguous(const TextEntry& entry, const SessionContext& context) {
   if (!context.utf8 && entry.canonical.non_ascii) return true;
@@ -81,17 +86,19 @@ const std::shared_ptr<const PlanSet>& StatementMemo::plans(TextEntry& entry,
                                                            DatabaseState& database,
                                                            std::string_view user) {
   const uint64_t version = database.current_version();
-  if (entry.plans && entry.plans->context_id == context.id &&
-      entry.plans->catalog_version == version) {
-    return entry.plans;
-  }
+  const uint64_t snapshot = version != 0 ? version : last_version(database);
+  const auto fits = [&](const PlanSet& set) {
+    return set.context_id == context.id && set.catalog_version == version &&
+           set.snapshot == snapshot;
+  };
+  if (entry.plans && fits(*entry.plans)) return entry.plans;
   entry.plans = nullptr;
   if (ambiguous(entry, context)) {
     entry.plans = opaque_plans(context, database, version);
   } else {
     auto& known = entry.shape->plans;
     for (const auto& set : known) {
-      if (set->context_id == context.id && set->catalog_version == version) entry.plans = set;
+      if (fits(*set)) entry.plans = set;
     }
     if (!entry.plans) {
       entry.plans = make_plans(entry, context, database, user, version);
@@ -118,6 +125,7 @@ std::shared_ptr<const PlanSet> StatementMemo::make_plans(const TextEntry& entry,
   set->context_id = context.id;
   set->catalog_version = version;
   const std::shared_ptr<const sql::Catalog> catalog = database.catalog();
+  set->snapshot = catalog ? catalog->version : 0;
   sql::ResolveScope scope;
   if (catalog) scope = resolve_scope(context, *catalog);
   PlanBuilder builder(shared_, stats_, database, catalog.get(), version != 0);
@@ -138,6 +146,7 @@ std::shared_ptr<const PlanSet> StatementMemo::opaque_plans(const SessionContext&
   auto set = std::make_shared<PlanSet>();
   set->context_id = context.id;
   set->catalog_version = version;
+  set->snapshot = version != 0 ? version : last_version(database);
   sql::StatementAnalysis analysis;
   analysis.reason = sql::BypassReason::kEncoding;
   analysis.session_effects = sql::kSessionUnknown;

@@ -1,6 +1,7 @@
 #include "pgrecall/session/tracked_writes.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "pgrecall/base/fault.h"
 #include "pgrecall/wire/backend.h"
@@ -56,6 +57,7 @@ TrackedWrites::~TrackedWrites() {
 
 StatementWrites TrackedWrites::note(const Plan& plan, Names names) {
   suspects_catalog_ = suspects_catalog_ || plan.suspects_catalog;
+  defines_ = defines_ || plan.writes.effect == sql::Effect::kDdl;
   cluster_wide_ = cluster_wide_ || plan.writes.effect == sql::Effect::kCluster;
   StatementWrites writes = plan.writes;
   if (writes.effect == sql::Effect::kWrites) {
@@ -158,6 +160,8 @@ void TrackedWrites::on_ready(char status) {
     // ALTER ROLE SET and kin change what a new connection looks like.
     for (upstream::Pool* pool : pools_.all()) pool->retire_if_replaceable();
   }
+  // What was parsed under definitions that were rolled back is parsed anew.
+  if (status == 'I' && std::exchange(defines_, false)) server_.statements.doubt_all();
   if (tracker_.idle()) return;  // a ReadyForQuery that nobody asked for settles nothing
   // A write that waited for a lock may have run under a newer catalog than it was planned with.
   if (status == 'I' && planned_under_older_catalog())
@@ -170,6 +174,9 @@ void TrackedWrites::on_ready(char status) {
 void TrackedWrites::on_lost() {
   if (tracker_.idle() && !tracker_.transaction_wrote()) return;
   std::vector<invalidation::FenceToken> fences = tracker_.on_lost();
+  // What was in flight may have reached more than was known when it was planned.
+  if (!fences.empty() && planned_under_older_catalog())
+    fences.push_back(epochs_.raise(database_.opaque_dependencies()));
   if (suspects_catalog_) database_.suspect();
   if (cluster_wide_) {
     for (DatabaseState* database : databases_.all()) database->suspect();

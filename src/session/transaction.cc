@@ -26,6 +26,7 @@ bool has_comment(std::string_view text) {
 
 /// SET TRANSACTION and kin: of the open transaction only.
 bool sets_transaction(const sql::StatementAnalysis& analysis) {
+  if (analysis.kind == StatementKind::kBegin) return !analysis.plain_begin;
   if (analysis.kind != StatementKind::kSet) return false;
   return std::all_of(
       analysis.settings.begin(), analysis.settings.end(),
@@ -52,7 +53,7 @@ bool Transaction::answer_locally(const Plan& plan, std::string_view text) {
   if (!core_.opens_lazily() || has_comment(text)) return false;
   core_.lazy.emplace_back("BEGIN");
   core_.read_locally = false;
-  core_.snapshot_isolation = false;
+  core_.snapshot_isolation = !core_.context->read_committed;
   core_.settings.begin();
   local_answer(starts_with_start(text) ? "START TRANSACTION" : "BEGIN");
   return true;
@@ -128,6 +129,9 @@ void Transaction::completed(const Plan& plan, const std::shared_ptr<TextEntry>& 
   switch (analysis.kind) {
     case StatementKind::kBegin:
       core_.settings.begin();
+      core_.refresh_context();
+      // Whatever becomes of the default, the block keeps what it began with.
+      core_.snapshot_isolation = core_.snapshot_isolation || !core_.context->read_committed;
       apply_isolation(analysis);
       break;
     case StatementKind::kCommit:
@@ -155,7 +159,10 @@ void Transaction::completed(const Plan& plan, const std::shared_ptr<TextEntry>& 
     default:
       break;
   }
+  // A portal that is at its end and executed again computes nothing.
+  const bool computed = analysis.kind != StatementKind::kSelect || tag != "SELECT 0";
   for (const sql::SettingChange& change : analysis.settings) {
+    if (!computed) break;
     if (change.name.starts_with("transaction_")) {
       // Of this transaction only: nothing to carry over.
       if (change.name == "transaction_isolation")
@@ -185,7 +192,10 @@ void Transaction::apply_session_effects(const Plan& plan, const std::shared_ptr<
   core_.review_due = core_.review_due || may_change_pinning_state(plan, entry.get(), core_.pins);
   if ((effects & sql::kSessionUnknown) != 0) core_.note_unproved(plan, entry);
   if ((effects & sql::kSessionDiscardAll) != 0) {
+    // Done for good, whatever becomes of its unit.
     core_.settings.discard_all();
+    core_.settings.commit();
+    core_.settings.begin();
     core_.pins = 0;
     core_.unproved.clear();
     core_.objects.clear();

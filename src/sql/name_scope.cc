@@ -223,6 +223,7 @@ TypeFacts NameScope::facts_of(const Type& type, int depth) const {
   result.is_registry = built_in && type.name.starts_with("reg") && type.name != "regconfig" &&
                        type.name != "regdictionary";
   result.is_user = !built_in && type.kind != 'e' && !of_vouched_extension(type);
+  result.is_domain = type.kind == 'c' && is_domain(type.oid);
   note_casts(type.oid, result);
   return result;
 }

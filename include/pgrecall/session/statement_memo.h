@@ -37,6 +37,7 @@ struct Plan {
 struct PlanSet {
   uint64_t context_id = 0;
   uint64_t catalog_version = 0;  ///< 0: made without a current catalog
+  uint64_t snapshot = 0;         ///< the catalog it was made from, current or not; 0: none
   std::vector<Plan> plans;       ///< never empty
   bool multi() const { return plans.size() > 1; }
 };

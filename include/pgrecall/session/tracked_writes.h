@@ -61,6 +61,7 @@ class TrackedWrites final : public upstream::ServerObserver {
   invalidation::WriteTracker tracker_;
   bool suspects_catalog_ = false;  ///< something in flight may change a catalog unseen
   uint64_t write_version_ = 0;     ///< the oldest catalog that a write under way was planned with
+  bool defines_ = false;           ///< the open transaction has changed definitions
   bool cluster_wide_ = false;      ///< something in flight acts on every database
 };
 
