@@ -101,6 +101,10 @@ void Loader::schemas_and_roles() {
   for_each(kSchemasQuery, [&](const QueryResult& result, size_t row) {
     catalog_->schemas.emplace(result.oid(row, 0), result.text(row, 1));
   });
+  for_each(kSchemaUsersQuery, [&](const QueryResult& result, size_t row) {
+    std::vector<Oid>& users = catalog_->schema_users[result.oid(row, 0)];
+    if (!result.is_null(row, 1)) users.push_back(result.oid(row, 1));
+  });
   for_each(kRolesQuery, [&](const QueryResult& result, size_t row) {
     sql::Role role;
     role.oid = result.oid(row, 0);
@@ -108,6 +112,11 @@ void Loader::schemas_and_roles() {
     role.superuser = result.boolean(row, 2);
     role.bypass_rls = result.boolean(row, 3);
     catalog_->roles.emplace(role.oid, std::move(role));
+  });
+  for_each(kPrivilegesOfQuery, [&](const QueryResult& result, size_t row) {
+    const auto member = catalog_->roles.find(result.oid(row, 0));
+    if (member == catalog_->roles.end()) return;
+    member->second.has_privileges_of.push_back(result.oid(row, 1));
   });
 }
 

@@ -27,6 +27,27 @@ constexpr const char* kSystemIdentifierQuery = "SELECT system_identifier FROM pg
 constexpr const char* kSchemasQuery =
     "SELECT oid, nspname FROM pg_namespace WHERE " PGR_PERMANENT_SCHEMA("oid");
 
+/// One row with NULL for a schema that nobody may use. Asked for grants rather than for every role:
+/// a site may have a schema and a role for each tenant.
+constexpr const char* kSchemaUsersQuery =
+    "SELECT n.oid, a.grantee FROM pg_namespace n LEFT JOIN LATERAL"
+    " (SELECT grantee FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner)))"
+    "  WHERE privilege_type = 'USAGE' UNION SELECT oid FROM pg_roles"
+    "  WHERE rolname IN ('pg_read_all_data', 'pg_write_all_data')) a ON true"
+    " WHERE NOT has_schema_privilege('public'::name, n.oid, 'USAGE')"
+    " AND " PGR_PERMANENT_SCHEMA("n.oid");
+
+/// Up to version 15 it is the member that inherits or not, then the membership.
+constexpr const char* kPrivilegesOfQuery =
+    "WITH RECURSIVE edge AS (SELECT m.member, m.roleid FROM pg_auth_members m"
+    "  JOIN pg_roles r ON r.oid = m.member"
+    "  WHERE coalesce((to_jsonb(m) ->> 'inherit_option')::bool, r.rolinherit)"
+    " UNION SELECT d.datdba, r.oid FROM pg_database d, pg_roles r"
+    "  WHERE d.datname = current_database() AND r.rolname = 'pg_database_owner'),"
+    " reach AS (SELECT member, roleid FROM edge"
+    " UNION SELECT r.member, e.roleid FROM reach r JOIN edge e ON e.member = r.roleid)"
+    " SELECT member, roleid FROM reach";
+
 constexpr const char* kRolesQuery = "SELECT oid, rolname, rolsuper, rolbypassrls FROM pg_roles";
 
 /// A trigger of a user may count as internal: up to version 14 those that a partition inherits do.

@@ -225,9 +225,11 @@ sql::ResolveScope resolve_scope(const SessionContext& context, const sql::Catalo
   sql::ResolveScope scope;
   scope.role = catalog.role(context.role);
   for (const std::string& name : split_path(context.search_path)) {
-    if (name == "pg_catalog") scope.catalog_listed = true;
     const sql::Oid schema = catalog.schema(name == "$user" ? context.role : name);
-    if (schema != sql::kInvalidOid) scope.search_path.push_back(schema);
+    // What the role may not use is passed over (pg_catalog: put in front, as if not listed).
+    if (schema == sql::kInvalidOid || !catalog.may_use(scope.role, schema)) continue;
+    if (name == "pg_catalog") scope.catalog_listed = true;
+    scope.search_path.push_back(schema);
   }
   return scope;
 }

@@ -1,5 +1,7 @@
 #include "pgrecall/sql/catalog.h"
 
+#include <algorithm>
+
 #include "sql/function_rules.h"
 
 namespace pgrecall::sql {
@@ -77,6 +79,16 @@ Oid Catalog::role(std::string_view name) const {
 
 const Role* Catalog::role(Oid oid) const {
   return find(roles, oid);
+}
+
+bool Catalog::may_use(Oid role_oid, Oid schema) const {
+  const std::vector<Oid>* users = find(schema_users, schema);
+  const Role* asking = role(role_oid);
+  if (users == nullptr || asking == nullptr || asking->superuser) return true;
+  return std::any_of(users->begin(), users->end(), [&](Oid user) {
+    const auto& others = asking->has_privileges_of;
+    return user == role_oid || std::find(others.begin(), others.end(), user) != others.end();
+  });
 }
 
 const Function* Catalog::function(Oid oid) const {

@@ -333,6 +333,47 @@ TEST_F(CatalogLoaderTest, ReportsAnErrorAndCanGoOn) {
   EXPECT_TRUE(load_catalog(*control_).ok());
 }
 
+/// Whatever the way in which a role came to the right, or lost it: as the server says.
+TEST_F(CatalogLoaderTest, KnowsWhoMayUseWhichSchema) {
+  std::string roles;
+  for (const char* role : {"a", "b", "c", "d", "e"})
+    roles += " CREATE ROLE " + database_ + role + ";";
+  const std::string a = database_ + "a";
+  const std::string b = database_ + "b";
+  const std::string c = database_ + "c";
+  const std::string d = database_ + "d";
+  const std::string e = database_ + "e";
+  ddl(roles +
+      "CREATE SCHEMA open; GRANT USAGE ON SCHEMA open TO PUBLIC; CREATE SCHEMA plain;"
+      "CREATE SCHEMA owned AUTHORIZATION " +
+      a + "; CREATE SCHEMA emptied AUTHORIZATION " + a + "; REVOKE ALL ON SCHEMA emptied FROM " +
+      a +
+      "; CREATE SCHEMA given; GRANT USAGE ON SCHEMA"
+      " given TO " +
+      b + "; GRANT CREATE ON SCHEMA plain TO " + b + "; GRANT " + a + " TO " + b + "; GRANT " + b +
+      " TO " + c + "; ALTER ROLE " + d + " NOINHERIT; GRANT " + b + " TO " + d + "; ALTER ROLE " +
+      e + " SUPERUSER; ALTER DATABASE " + database_ + " OWNER TO " + c);
+  if (load()->server_version_num >= 140000) {
+    const std::string all = database_ + "all";
+    ddl("CREATE ROLE " + all + "; GRANT pg_read_all_data TO " + all +
+        "; GRANT USAGE ON SCHEMA plain TO pg_database_owner");
+  }
+  const auto catalog = load();
+  const Rows rows = run(*control_,
+                        "SELECT r.oid, n.oid, has_schema_privilege(r.oid, n.oid, 'USAGE')::int,"
+                        " rolname || ' ' || nspname FROM pg_roles r, pg_namespace n"
+                        " WHERE nspname NOT LIKE 'pg\\_t%'");
+  int closed = 0;
+  for (const auto& row : rows) {
+    const auto role = static_cast<Oid>(std::stoul(row.at(0).value()));
+    const auto schema = static_cast<Oid>(std::stoul(row.at(1).value()));
+    EXPECT_EQ(catalog->may_use(role, schema), row.at(2) == "1") << row.at(3).value();
+    closed += row.at(2) == "1" ? 0 : 1;
+  }
+  EXPECT_GT(closed, 20);
+  EXPECT_TRUE(catalog->may_use(sql::kInvalidOid, catalog->schema("owned")));
+}
+
 TEST_F(CatalogLoaderTest, DigestChangesWithWhateverTheCatalogOrPrivilegesDependOn) {
   const std::string alice = "alice_" + database_;
   const std::string group = "group_" + database_;
@@ -340,6 +381,7 @@ TEST_F(CatalogLoaderTest, DigestChangesWithWhateverTheCatalogOrPrivilegesDependO
       "CREATE VIEW v AS SELECT a FROM t; CREATE SCHEMA s; CREATE TYPE mood AS ENUM ('a');"
       "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'select 1';"
       "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'begin return null; end';"
+      "CREATE FUNCTION on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'begin end';"
       "CREATE MATERIALIZED VIEW m AS SELECT a FROM t; CREATE UNIQUE INDEX ON m (a);"
       "CREATE ROLE " +
       alice + "; CREATE ROLE " + group);
@@ -348,6 +390,7 @@ TEST_F(CatalogLoaderTest, DigestChangesWithWhateverTheCatalogOrPrivilegesDependO
       "REVOKE SELECT ON t FROM " + alice,
       "GRANT SELECT (a) ON t TO " + alice,
       "GRANT USAGE ON SCHEMA s TO " + alice,
+      "REVOKE USAGE ON SCHEMA s FROM " + alice,
       "GRANT EXECUTE ON FUNCTION f() TO " + alice,
       "GRANT SELECT ON pg_catalog.pg_statistic TO " + alice,
       "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO " + alice,
@@ -361,6 +404,8 @@ TEST_F(CatalogLoaderTest, DigestChangesWithWhateverTheCatalogOrPrivilegesDependO
       "GRANT " + group + " TO " + alice,
       "REVOKE " + group + " FROM " + alice,
       "ALTER ROLE " + alice + " BYPASSRLS",
+      "ALTER ROLE " + alice + " NOINHERIT",
+      "ALTER SCHEMA s OWNER TO " + alice,
       "ALTER ROLE " + group + " RENAME TO renamed_" + group,
       "CREATE OR REPLACE VIEW v AS SELECT a + 1 AS a FROM t",
       "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'select 2'",
@@ -378,6 +423,10 @@ TEST_F(CatalogLoaderTest, DigestChangesWithWhateverTheCatalogOrPrivilegesDependO
       "CREATE TABLE part1 PARTITION OF part FOR VALUES IN (1)",
       "ALTER TABLE part DETACH PARTITION part1",
       "ALTER TABLE t SET SCHEMA s",
+      "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION on_ddl()",
+      "ALTER EVENT TRIGGER e DISABLE",
+      "ALTER EVENT TRIGGER e ENABLE ALWAYS",
+      "DROP EVENT TRIGGER e",
       "ALTER TYPE mood ADD VALUE 'b'",
       "ALTER TYPE mood RENAME VALUE 'a' TO 'z'",
       "CREATE CAST (text AS mood) WITH INOUT",

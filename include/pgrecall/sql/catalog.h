@@ -82,6 +82,7 @@ struct Role {
   std::string name;
   bool superuser = false;
   bool bypass_rls = false;
+  std::vector<Oid> has_privileges_of;  ///< the roles it is a member of, however indirectly
 };
 
 struct Operator {
@@ -133,6 +134,8 @@ class Catalog {
   std::vector<Cast> casts;
   std::unordered_map<Oid, Role> roles;
   std::unordered_map<Oid, std::string> schemas;
+  /// Who was given USAGE on a schema that not everybody may use. Absent: everybody.
+  std::unordered_map<Oid, std::vector<Oid>> schema_users;
 
   /// Builds the name indexes; call once after filling.
   void index();
@@ -143,6 +146,8 @@ class Catalog {
   Oid schema(std::string_view name) const;  ///< kInvalidOid if there is none
   Oid role(std::string_view name) const;    ///< kInvalidOid if there is none
   const Role* role(Oid oid) const;
+  /// False if the role has no USAGE on the schema: PostgreSQL passes over it in a search_path.
+  bool may_use(Oid role, Oid schema) const;
   const Function* function(Oid oid) const;
   /// Every function, operator or type of that name in any schema. Empty if there is none.
   const std::vector<const Function*>& functions_named(std::string_view name) const;
