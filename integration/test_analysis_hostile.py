@@ -3,7 +3,7 @@ import select
 
 import pytest
 
-from support import wire
+from support import freshness, wire
 from support.environment import Environment
 
 SETS = "set_config('search_path', 'evil', false)"
@@ -46,6 +46,13 @@ def lone(postgres, database, proxy_class):
     environment.close()
     made.assert_alive()
     made.remove()
+
+
+def known(env):
+    """The catalog that counts is younger than all DDL so far: something was remembered under it."""
+    table = env.name("steady")
+    env.run(f"CREATE TABLE {table} AS SELECT 1 AS v")
+    env.probe(f"SELECT v FROM {table}", modes=(freshness.SIMPLE,)).warm()
 
 
 def connected(env, *statements, direct=False):
@@ -140,4 +147,85 @@ def test_a_schema_that_is_closed_again_is_passed_over(env, closed):
     assert probe.fresh() == [("1",)]
     env.wire().ok("UPDATE public.{t} SET v = 3".format(**closed))
     assert probe.expected() == [("3",)]
+    probe.fresh()
+
+
+# -- event triggers -------------------------------------------------------------------------------
+@pytest.mark.parametrize("sql", ["COMMENT ON TABLE {t} IS 'x'", "CREATE INDEX ON {t} (v)", "CREATE TEMP TABLE {t}_mine (v int)",
+                                 "CREATE STATISTICS {t}_both ON v, (v + 1) FROM {t}", "REFRESH MATERIALIZED VIEW {t}_kept",
+                                 "SELECT v INTO TEMP {t}_mine FROM {t}", "GRANT SELECT ON {t} TO PUBLIC"])
+def test_a_write_of_an_event_trigger_is_seen(env, bump, sql):
+    name = env.name("on_ddl")
+    env.run("CREATE MATERIALIZED VIEW {t}_kept AS SELECT v FROM {t}".format(**bump),
+            "CREATE FUNCTION {name}() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN PERFORM public.{bump}(); END$$".format(
+                name=name, **bump), f"CREATE EVENT TRIGGER {name} ON ddl_command_end EXECUTE FUNCTION {name}()")
+    env.settle()
+    client = env.wire()
+    try:
+        writes_seen(env, bump, lambda: client.ok(sql.format(**bump)))
+    finally:
+        env.run(f"DROP EVENT TRIGGER {name}")
+
+
+@pytest.mark.parametrize("sql", ["CREATE TABLE {name}_table (v int)", "CREATE TEMP TABLE {name}_table AS SELECT 1 AS v"])
+def test_what_an_event_trigger_leaves_stays_with_its_client(lone, sql):
+    name = lone.name("on_ddl")
+    lone.run(f"CREATE FUNCTION {name}() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN PERFORM {SETS}; END$$",
+             f"CREATE EVENT TRIGGER {name} ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS')"
+             f" EXECUTE FUNCTION {name}()")
+    known(lone)
+    try:
+        untouched(lone, lambda client: client.ok(sql.format(name=name)))
+    finally:
+        lone.wire_direct().ok(f"DROP EVENT TRIGGER {name}")
+        lone.settle()
+
+
+def test_an_event_trigger_that_is_disabled_or_gone_costs_nothing(env, bump):
+    """What a comment outdated with it, it leaves alone without it."""
+    name = env.name("on_ddl")
+    probe = env.probe("SELECT v FROM {counted}".format(**bump))
+    env.run(f"CREATE FUNCTION {name}() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN END$$",
+            f"CREATE EVENT TRIGGER {name} ON ddl_command_end EXECUTE FUNCTION {name}()")
+    for end in (f"ALTER EVENT TRIGGER {name} DISABLE", f"DROP EVENT TRIGGER {name}"):
+        env.run(end)
+        probe.warm()
+        with env.all_hits(len(probe.readers)):
+            env.wire().ok("COMMENT ON TABLE {t} IS 'y'".format(**bump))
+            probe.check()
+
+
+# -- defaults and checks --------------------------------------------------------------------------
+@pytest.mark.parametrize("what", [SETS, LOCKS])
+@pytest.mark.parametrize("how", ["default", "check", "copy", "alter", "alter_parent"])
+def test_what_a_default_or_a_check_leaves_stays_with_its_client(lone, what, how):
+    table = lone.name("defaulted")
+    column = {"default": f", v text DEFAULT {what}", "copy": f", v text DEFAULT {what}", "check": f", CHECK ({what} IS NOT NULL)"}
+    lone.run(f"CREATE TABLE {table} (i int" + column.get(how, "") + ")",
+             *([f"INSERT INTO {table} VALUES (1)"] if how == "alter" else []),
+             *([f"CREATE TABLE {table}_child (CHECK ({what} IS NOT NULL)) INHERITS ({table})",
+                f"INSERT INTO {table}_child VALUES (1)"] if how == "alter_parent" else []))
+    known(lone)
+
+    def act(client):
+        if how == "copy":
+            client.send(wire.query(f"COPY {table} (i) FROM STDIN") + wire.copy_data(b"1\n") + wire.copy_done())
+            return client.read_ready().checked()
+        return client.ok({"alter": f"ALTER TABLE {table} ADD v text DEFAULT {what}",
+                          "alter_parent": f"ALTER TABLE {table} ALTER i TYPE bigint"}.get(how, f"INSERT INTO {table} (i) VALUES (1)"))
+
+    untouched(lone, act)
+
+
+def test_what_follows_a_write_that_moves_its_client_goes_where_its_name_leads(env):
+    """A default sets the path, so the name of the next statement of the same text means another table."""
+    names = {each: env.name(each) for each in ("elsewhere", "moving", "t")}
+    env.run(*(text.format(**names) for text in (
+        "CREATE SCHEMA {elsewhere}", "CREATE TABLE {t} AS SELECT 1 AS v", "CREATE TABLE {elsewhere}.{t} AS SELECT 1 AS v",
+        "CREATE TABLE {moving} (i int, v text DEFAULT set_config('search_path', '{elsewhere}', false))")))
+    env.settle()
+    probe = env.probe("SELECT v FROM {elsewhere}.{t}".format(**names))
+    probe.warm()
+    env.wire().ok("INSERT INTO {moving} (i) VALUES (1); UPDATE {t} SET v = 2".format(**names))
+    assert probe.expected() == [("2",)]
     probe.fresh()

@@ -90,6 +90,7 @@ void Loader::identity() {
     catalog_->database = result.oid(row, 0);
     catalog_->database_name = result.text(row, 1);
     may_read_control_file = result.boolean(row, 2);
+    catalog_->has_event_triggers = result.boolean(row, 3);
   });
   if (!may_read_control_file) return;
   for_each(kSystemIdentifierQuery, [&](const QueryResult& result, size_t row) {

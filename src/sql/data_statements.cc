@@ -201,6 +201,7 @@ void refresh(const StatementInput& input, const PgQuery__RefreshMatViewStmt& sta
   out.reads.clear();
   out.policy_reads.clear();
   out.kind = StatementKind::kOther;
+  if (input.catalog == nullptr || input.catalog->has_event_triggers) add_event_triggers(out);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // DDL, privileges, roles, maintenance, and code given as text (DO, CALL).
 #include <algorithm>
 
+#include "sql/family.h"
 #include "sql/query_walker.h"
 #include "sql/statement_rules.h"
 
@@ -179,7 +180,7 @@ bool is_concurrent_detach(const PgQuery__AlterTableStmt& statement) {
   return false;
 }
 
-/// ALTER TABLE rewrites rows: its expressions and the table's own run.
+/// ALTER TABLE rewrites rows, also those of children: its expressions and the tables' own run.
 void add_rewrite_effects(const StatementInput& input, const Node& node, StatementAnalysis& out) {
   if (input.catalog == nullptr) {
     out.session_effects |= kSessionUnknown;
@@ -193,10 +194,18 @@ void add_rewrite_effects(const StatementInput& input, const Node& node, Statemen
     const RangeVar* name = node.alter_table_stmt->relation;
     const FoundRelation found =
         input.names->find_relation(name->catalogname, name->schemaname, name->relname, facts);
-    if (found.relation != nullptr) walker.judge_write_expressions(*found.relation);
+    if (found.relation != nullptr) {
+      for (const Relation* member : family_members(*input.catalog, *found.relation)) {
+        walker.judge_write_expressions(*member);
+      }
+    }
     out.self_committing = is_concurrent_detach(*node.alter_table_stmt);
   }
-  if (facts.runs_user_code) out.session_effects |= kSessionUnknown;
+  // What is opaque merely for a name that the catalog does not know yet is left by every migration.
+  out.session_effects |= facts.session_effects & ~uint32_t{kSessionUnknown};
+  if (facts.runs_code) out.session_effects |= kSessionUnknown;
+  if (facts.cluster) out.effect = Effect::kCluster;
+  out.locks = facts.locks;
 }
 
 /// Functions that an index may call are labelled IMMUTABLE; the catalog does not say which do.
@@ -297,9 +306,21 @@ bool drop_of_nothing_seen(const PgQuery__DropStmt& statement) {
          statement.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_STATISTIC_EXT;
 }
 
-}  // namespace
+/// All that the firing matrix of event triggers lists, and more: whether an object is shared, and
+/// what a later version adds, is not told apart.
+bool may_fire_event_triggers(const Catalog* catalog, const Node& node) {
+  switch (node.node_case) {
+    case PG_QUERY__NODE__NODE_CONSTRAINTS_SET_STMT:
+    case PG_QUERY__NODE__NODE_VACUUM_STMT:
+    case PG_QUERY__NODE__NODE_CLUSTER_STMT:
+    case PG_QUERY__NODE__NODE_CHECK_POINT_STMT:
+      return false;
+    default:
+      return catalog == nullptr || catalog->has_event_triggers;
+  }
+}
 
-bool analyze_definition(const StatementInput& input, const Node& node, StatementAnalysis& out) {
+bool analyze_any(const StatementInput& input, const Node& node, StatementAnalysis& out) {
   switch (node.node_case) {
     case PG_QUERY__NODE__NODE_SELECT_STMT: {
       const PgQuery__IntoClause* into = into_of(*node.select_stmt);
@@ -351,6 +372,23 @@ bool analyze_definition(const StatementInput& input, const Node& node, Statement
   }
   if (!is_cluster(node) && !is_one_of(kDdlCases, node.node_case)) return false;
   define(input, node, out);
+  return true;
+}
+
+}  // namespace
+
+void add_event_triggers(StatementAnalysis& out) {
+  if (out.effect < Effect::kOpaque) out.effect = Effect::kOpaque;
+  if (out.detail.empty()) out.detail = "event triggers";
+  out.writes.clear();
+  // A temporary table that code may have altered is none whose name tells what it is.
+  out.session_effects &= ~uint32_t{kSessionTemporary};
+  out.session_effects |= kSessionUnknown;
+}
+
+bool analyze_definition(const StatementInput& input, const Node& node, StatementAnalysis& out) {
+  if (!analyze_any(input, node, out)) return false;
+  if (may_fire_event_triggers(input.catalog, node)) add_event_triggers(out);
   return true;
 }
 

@@ -128,6 +128,7 @@ void QueryWalker::apply(const NameScope::Judged& judged, std::string_view name) 
     case Verdict::kVolatile:
       return facts_.refuse(BypassReason::kVolatileFunction, label());
     case Verdict::kSetConfig:
+      facts_.runs_code = true;
       facts_.session_effects |= kSessionUnknown;
       return facts_.refuse(BypassReason::kVolatileFunction, label());
     case Verdict::kTransactionLock:
@@ -139,12 +140,13 @@ void QueryWalker::apply(const NameScope::Judged& judged, std::string_view name) 
     case Verdict::kUnknown:
     case Verdict::kUserCode: {
       const bool unknown = judged.verdict == Verdict::kUnknown;
-      facts_.runs_user_code = true;
+      facts_.runs_code = true;
       facts_.refuse(unknown ? BypassReason::kUnknownFunction : BypassReason::kUserFunction,
                     label());
       return facts_.make_opaque(label());
     }
     case Verdict::kRunsCode:
+      facts_.runs_code = true;
       facts_.refuse(BypassReason::kVolatileFunction, label());
       return facts_.make_opaque(label());
     case Verdict::kCluster:
@@ -218,7 +220,7 @@ void QueryWalker::judge_operator(const QualifiedName& name) {
   if (judged.verdict == Verdict::kSafe && !qualified) safe_operators_.push_back(name.name);
   if (judged.function == nullptr) {
     const std::string what = in_context("operator " + std::string(name.name));
-    facts_.runs_user_code = true;
+    facts_.runs_code = true;
     facts_.refuse(BypassReason::kUnknownFunction, what);
     facts_.make_opaque(what);
     return;
@@ -270,6 +272,7 @@ void QueryWalker::cast_to(const TypeFacts& type, std::string_view name, const No
     if (!type.known || type.is_user) {
       facts_.refuse(BypassReason::kUnknownType, label());
       facts_.make_opaque(label());
+      facts_.runs_code = facts_.runs_code || type.known;
     }
   } else if (type.is_user) {
     facts_.refuse(BypassReason::kUnknownType, label());
@@ -288,7 +291,7 @@ void QueryWalker::cast_to(const TypeFacts& type, std::string_view name, const No
 
 /// A cast may call a function of users here.
 void QueryWalker::run_cast(const std::string& what) {
-  facts_.runs_user_code = true;
+  facts_.runs_code = true;
   facts_.refuse(BypassReason::kUserFunction, what);
   facts_.make_opaque(what);
 }

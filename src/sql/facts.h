@@ -22,7 +22,7 @@ class Facts {
   uint32_t session_effects = kSessionNothing;
   bool writes_something = false;  ///< contains INSERT, UPDATE, DELETE or MERGE
   bool opaque = false;            ///< may write what is not in `writes`
-  bool runs_user_code = false;    ///< functions of users may run
+  bool runs_code = false;         ///< of these, what is known to run code or to set something
   bool cluster = false;
   bool locks = false;
   bool uses_clock = false;
@@ -48,6 +48,8 @@ class Facts {
   Effect effect() const {
     if (cluster) return Effect::kCluster;
     if (opaque) return Effect::kOpaque;
+    // A write that sets something only the server knows: names that follow may mean others.
+    if (writes_something && (session_effects & kSessionUnknown) != 0) return Effect::kOpaque;
     return writes_something ? Effect::kWrites : Effect::kNone;
   }
 };

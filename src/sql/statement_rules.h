@@ -41,6 +41,9 @@ void analyze_query(const StatementInput& input, const Node* query, StatementAnal
 /// What the walk found, into `out`: effect, sets, reason, session effects.
 void take_facts(Facts&& facts, StatementAnalysis& out);
 
+/// Event triggers may run: anything may be written, and be left on the connection.
+void add_event_triggers(StatementAnalysis& out);
+
 /// A statement that no proof covers.
 void set_opaque(StatementAnalysis& out, std::string_view detail);
 /// A statement that writes nothing and is no cacheable read.

@@ -167,7 +167,7 @@ void QueryWalker::judge_write_expressions(const Relation& relation) {
     facts_.make_opaque("domain of " + name + "." + column.name);
   }
   if (relation.write_expressions.empty()) return;
-  // Reads of a check or default are no reads of the statement; only what they may run counts.
+  // Reads of a check or default are no reads of the statement; what they may run or leave counts.
   Facts facts;
   Expansion expansion(names_.catalog());
   expansion.context = " in a default or check of " + name;
@@ -176,10 +176,11 @@ void QueryWalker::judge_write_expressions(const Relation& relation) {
   for (const std::string& text : relation.write_expressions) {
     walker.expression_text(text, relation, BypassReason::kUnparsed);
   }
-  if (facts.opaque) {
-    facts_.runs_user_code = facts_.runs_user_code || facts.runs_user_code;
-    facts_.make_opaque(facts.detail);
-  }
+  facts_.runs_code = facts_.runs_code || facts.runs_code;
+  if (facts.opaque) facts_.make_opaque(facts.detail);
+  facts_.session_effects |= facts.session_effects;
+  facts_.locks = facts_.locks || facts.locks;
+  facts_.cluster = facts_.cluster || facts.cluster;
   facts_.uses_clock = facts_.uses_clock || facts.uses_clock;
 }
 

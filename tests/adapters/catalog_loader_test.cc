@@ -333,6 +333,17 @@ TEST_F(CatalogLoaderTest, ReportsAnErrorAndCanGoOn) {
   EXPECT_TRUE(load_catalog(*control_).ok());
 }
 
+TEST_F(CatalogLoaderTest, KnowsWhetherDdlFiresEventTriggers) {
+  EXPECT_FALSE(load()->has_event_triggers);
+  ddl("CREATE FUNCTION on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'begin end';"
+      "CREATE EVENT TRIGGER e ON sql_drop EXECUTE FUNCTION on_ddl()");
+  EXPECT_TRUE(load()->has_event_triggers);
+  ddl("ALTER EVENT TRIGGER e DISABLE");
+  EXPECT_FALSE(load()->has_event_triggers);
+  ddl("ALTER EVENT TRIGGER e ENABLE REPLICA");
+  EXPECT_TRUE(load()->has_event_triggers);
+}
+
 /// Whatever the way in which a role came to the right, or lost it: as the server says.
 TEST_F(CatalogLoaderTest, KnowsWhoMayUseWhichSchema) {
   std::string roles;

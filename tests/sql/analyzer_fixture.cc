@@ -248,6 +248,9 @@ void add_references(Builder& b) {
   b.key("watched_parent", "watched_child", 'c', 'a');
   b.relation("ruled", "id int4").has_rules = true;
   b.relation("logged", "id int4 at timestamptz").write_expressions = {"public.log_it(id)"};
+  b.relation("moving", "id int4 v text").write_expressions = {
+      "set_config('app.x'::text, 'a'::text, false)"};
+  b.relation("locking", "id int4 v bool").write_expressions = {"pg_try_advisory_lock((1)::bigint)"};
   b.relation("checked", "id int4").write_expressions = {"(public.immutable_one(id) > 0)"};
 }
 
@@ -368,6 +371,15 @@ Catalog build() {
 
 const Catalog& fixture_catalog() {
   static const Catalog catalog = build();
+  return catalog;
+}
+
+const Catalog& catalog_with_event_triggers() {
+  static const Catalog catalog = [] {
+    Catalog made = build();
+    made.has_event_triggers = true;
+    return made;
+  }();
   return catalog;
 }
 

@@ -8,5 +8,7 @@ namespace pgrecall::sql::testing {
 
 /// Built once; lives as long as the process. The relations are listed in analyzer_fixture.cc.
 const Catalog& fixture_catalog();
+/// The same with an event trigger.
+const Catalog& catalog_with_event_triggers();
 
 }  // namespace pgrecall::sql::testing

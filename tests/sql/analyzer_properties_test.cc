@@ -1,6 +1,7 @@
 // Properties of the analysis as a whole: literals, several statements, no catalog, explain.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <tuple>
 
@@ -89,6 +90,30 @@ TEST(AnalyzerProperties, WithoutACatalogNothingIsCacheableAndNothingIsAKnownWrit
         EXPECT_TRUE(analysis.reads.empty() && analysis.writes.empty()) << test.sql;
       }
     }
+  });
+}
+
+TEST(AnalyzerProperties, EventTriggersMakeDefinitionsOpaqueAndChangeNothingElse) {
+  on_big_stack([] {
+    int opaque = 0;
+    for (const StatementCase& test : read_statement_cases()) {
+      const StatementAnalysis without = analyze(test.sql);
+      const auto with = analyze_all(test.sql, &catalog_with_event_triggers()).at(0);
+      const std::string_view sql = test.sql;
+      const bool fires = without.kind == StatementKind::kDdl || sql.starts_with("COMMENT") ||
+                         sql.starts_with("CREATE") || sql.starts_with("DROP") ||
+                         sql.starts_with("REFRESH");
+      if (!fires) {
+        EXPECT_TRUE(fields(with) == fields(without)) << sql;
+        continue;
+      }
+      ++opaque;
+      EXPECT_GE(with.effect, std::max(without.effect, Effect::kOpaque)) << sql;
+      EXPECT_EQ(with.kind, without.kind) << sql;
+      EXPECT_EQ(with.self_committing, without.self_committing) << sql;
+      EXPECT_NE(with.session_effects & kSessionUnknown, 0U) << sql;
+    }
+    EXPECT_GT(opaque, 40);
   });
 }
 

@@ -126,6 +126,7 @@ class Catalog {
   uint64_t database_epoch = 0;  ///< the database epoch word read before the snapshot was taken
   /// False: some texts could not be read because their relations were locked; load again soon.
   bool complete = true;
+  bool has_event_triggers = false;  ///< enabled ones, that DDL may fire
 
   std::unordered_map<Oid, Relation> relations;
   std::unordered_map<Oid, Function> functions;
