@@ -1,9 +1,12 @@
 """Statements that were planned under one catalog and run, or are lost, under the next."""
+import pytest
+
 from support import wire
 from support.environment import Environment
 from support.waiting import wait_until
 
 USES_GATE = True
+
 
 def waits_for_a_lock(direct, text):
     def waiting():
@@ -80,3 +83,42 @@ def test_a_plan_of_one_stale_catalog_is_not_one_of_the_next(postgres, database, 
         assert probe.fresh() == [("2",)]
     finally:
         env.close()
+
+
+@pytest.mark.parametrize("how", ["view", "policy"])
+def test_a_read_that_waited_for_a_definition_may_write(env, how):
+    table, log, code, role = (env.name(each) for each in ("t", "log", "code", "reader"))
+    env.run(f"CREATE TABLE {table} AS SELECT 1 AS v", f"CREATE TABLE {log} AS SELECT 1 AS v", f"CREATE ROLE {role} LOGIN",
+            f"GRANT ALL ON {table}, {log} TO {role}")
+    env.settle()
+    probe = env.probe(f"SELECT v FROM {log}")
+    probe.warm()
+    holder, watcher = env.direct(), env.direct()
+    with holder.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(4711)")
+    ddl, reader = env.wire(), env.wire(user=role)
+    assert reader.rows(f"SELECT v FROM {table}") == [("1",)]
+    ddl.ok("BEGIN")
+    ddl.ok(f"CREATE FUNCTION {code}() RETURNS bool LANGUAGE plpgsql AS $$BEGIN UPDATE {log} SET v = 2;"
+           " PERFORM pg_advisory_xact_lock(4711); RETURN true; END$$")
+    if how == "view":
+        ddl.ok(f"DROP TABLE {table}")
+        ddl.ok(f"CREATE VIEW {table} AS SELECT {code}() AS v")
+        ddl.ok(f"GRANT ALL ON {table} TO {role}")
+    else:
+        ddl.ok(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+        ddl.ok(f"CREATE POLICY p ON {table} USING ({code}())")
+    reader.send(wire.query(f"SELECT v FROM {table}"))
+    waits_for_a_lock(watcher, f"SELECT v FROM {table}")
+    ddl.ok("COMMIT")
+
+    def inside():
+        with watcher.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            return cursor.fetchone()[0] > 0
+    wait_until(inside, "the read writes")
+    probe.warm()
+    with holder.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock(4711)")
+    reader.read_ready().checked()
+    probe.check()

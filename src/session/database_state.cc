@@ -61,6 +61,11 @@ DependencyId DatabaseState::shared_dependency() const {
   return dependency_id(0, 0, DependencyKind::kShared, 0);
 }
 
+DependencyId DatabaseState::definitions_dependency() const {
+  const auto hash = static_cast<uint32_t>(std::hash<std::string>()(name_));
+  return dependency_id(0, hash, DependencyKind::kDefinitions, 0);
+}
+
 DatabaseState& DatabaseDirectory::database(std::string_view name) {
   std::lock_guard lock(mutex_);
   std::unique_ptr<DatabaseState>& database = databases_[std::string(name)];

@@ -175,7 +175,7 @@ void PlanBuilder::add_writes(Plan& plan) {
       writes.ids = database_.opaque_dependencies();
       return;
     case Effect::kDdl:
-      writes.ids.push_back(database_.database_dependency());
+      writes.ids = {database_.database_dependency(), database_.definitions_dependency()};
       return;
     case Effect::kCluster:
       writes.ids.push_back(database_.shared_dependency());

@@ -57,6 +57,10 @@ TrackedWrites::~TrackedWrites() {
 
 StatementWrites TrackedWrites::note(const Plan& plan, Names names) {
   suspects_catalog_ = suspects_catalog_ || plan.suspects_catalog;
+  if (!std::exchange(watches_definitions_, true)) {
+    definitions_ = database_.slot(database_.definitions_dependency());
+    definitions_then_ = definitions_->word();
+  }
   defines_ = defines_ || plan.writes.effect == sql::Effect::kDdl;
   cluster_wide_ = cluster_wide_ || plan.writes.effect == sql::Effect::kCluster;
   StatementWrites writes = plan.writes;
@@ -65,10 +69,10 @@ StatementWrites TrackedWrites::note(const Plan& plan, Names names) {
         write_version_ == 0 ? plan.catalog_version : std::min(write_version_, plan.catalog_version);
   }
   const bool commits = writes.verb == Verb::kCommit || writes.verb == Verb::kPrepareTransaction;
-  if (commits && planned_under_older_catalog()) {
+  if (auto more = commits ? not_foreseen() : std::vector<DependencyId>(); !more.empty()) {
     // Rule 4: what was written may have reached more than was known when it was planned.
     writes.effect = sql::Effect::kOpaque;
-    writes.ids = database_.opaque_dependencies();
+    writes.ids = std::move(more);
   }
   // Names may mean something else: a write may go elsewhere, a read may be of a view that writes.
   const bool writes_elsewhere = names != Names::kKnown && writes.effect == sql::Effect::kWrites;
@@ -81,8 +85,19 @@ StatementWrites TrackedWrites::note(const Plan& plan, Names names) {
   return writes;
 }
 
-bool TrackedWrites::planned_under_older_catalog() const {
-  return write_version_ != 0 && write_version_ != database_.current_version();
+/// What waited for a definition ran under it: a read may have been of a view that writes.
+bool TrackedWrites::met_definitions() const {
+  if (!watches_definitions_ || defines_) return false;
+  const uint64_t word = definitions_->word();
+  return word != definitions_then_ || invalidation::EpochSlot::fenced(word);
+}
+
+/// What was written beyond what was planned, as far as that cannot be known.
+std::vector<DependencyId> TrackedWrites::not_foreseen() const {
+  if (write_version_ != 0 && write_version_ != database_.current_version())
+    return database_.opaque_dependencies();
+  if (met_definitions()) return {database_.database_dependency()};
+  return {};
 }
 
 void TrackedWrites::before_query(const std::vector<Plan>& plans, Names names) {
@@ -160,13 +175,15 @@ void TrackedWrites::on_ready(char status) {
     // ALTER ROLE SET and kin change what a new connection looks like.
     for (upstream::Pool* pool : pools_.all()) pool->retire_if_replaceable();
   }
-  // What was parsed under definitions that were rolled back is parsed anew.
-  if (status == 'I' && std::exchange(defines_, false)) server_.statements.doubt_all();
   if (tracker_.idle()) return;  // a ReadyForQuery that nobody asked for settles nothing
   // A write that waited for a lock may have run under a newer catalog than it was planned with.
-  if (status == 'I' && planned_under_older_catalog())
-    epochs_.advance(database_.opaque_dependencies());
-  if (status == 'I') write_version_ = 0;
+  if (status == 'I') {
+    if (const auto more = not_foreseen(); !more.empty()) epochs_.advance(more);
+    write_version_ = 0;
+    watches_definitions_ = false;
+    // What was parsed under definitions that were rolled back is parsed anew.
+    if (std::exchange(defines_, false)) server_.statements.doubt_all();
+  }
   const invalidation::Settled settled = tracker_.on_ready_for_query(status);
   if (settled.catalog_fence != 0) database_.changed(settled.catalog_fence);
 }
@@ -175,8 +192,8 @@ void TrackedWrites::on_lost() {
   if (tracker_.idle() && !tracker_.transaction_wrote()) return;
   std::vector<invalidation::FenceToken> fences = tracker_.on_lost();
   // What was in flight may have reached more than was known when it was planned.
-  if (!fences.empty() && planned_under_older_catalog())
-    fences.push_back(epochs_.raise(database_.opaque_dependencies()));
+  if (const auto more = not_foreseen(); !fences.empty() && !more.empty())
+    fences.push_back(epochs_.raise(more));
   if (suspects_catalog_) database_.suspect();
   if (cluster_wide_) {
     for (DatabaseState* database : databases_.all()) database->suspect();

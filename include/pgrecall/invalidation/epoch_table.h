@@ -15,7 +15,13 @@ namespace pgrecall::invalidation {
 /// Opaque: a hash of (system identifier, database oid, kind, oid). Never process-local.
 using DependencyId = uint64_t;
 
-enum class DependencyKind : uint8_t { kRelation = 1, kSchema = 2, kDatabase = 3, kShared = 4 };
+enum class DependencyKind : uint8_t {
+  kRelation = 1,
+  kSchema = 2,
+  kDatabase = 3,
+  kShared = 4,
+  kDefinitions = 5,
+};
 
 DependencyId dependency_id(uint64_t system_identifier, uint32_t database, DependencyKind kind,
                            uint32_t oid);

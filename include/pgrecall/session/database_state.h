@@ -72,6 +72,8 @@ class DatabaseState {
   /// name stands in for the oid, which nobody depends on then.
   invalidation::DependencyId database_dependency() const;
   invalidation::DependencyId shared_dependency() const;
+  /// Taken by DDL alone: what was planned before it moved may have met other definitions.
+  invalidation::DependencyId definitions_dependency() const;
   /// What a statement of unknown effect may have changed: this database, and what all share.
   std::vector<invalidation::DependencyId> opaque_dependencies() const {
     return {database_dependency(), shared_dependency()};

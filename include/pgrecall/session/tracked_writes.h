@@ -48,7 +48,8 @@ class TrackedWrites final : public upstream::ServerObserver {
   invalidation::StatementWrites note(const Plan& plan, Names names);
   void on_error(const upstream::Step& step, std::string_view payload);
   void on_ready(char status);
-  bool planned_under_older_catalog() const;
+  bool met_definitions() const;
+  std::vector<invalidation::DependencyId> not_foreseen() const;
   void advance_constraint(std::string_view payload);
   void advance_family(const sql::Catalog& catalog, const sql::Relation& relation,
                       std::vector<invalidation::DependencyId>& ids) const;
@@ -61,8 +62,11 @@ class TrackedWrites final : public upstream::ServerObserver {
   invalidation::WriteTracker tracker_;
   bool suspects_catalog_ = false;  ///< something in flight may change a catalog unseen
   uint64_t write_version_ = 0;     ///< the oldest catalog that a write under way was planned with
-  bool defines_ = false;           ///< the open transaction has changed definitions
-  bool cluster_wide_ = false;      ///< something in flight acts on every database
+  bool watches_definitions_ = false;  ///< since the first statement of the open transaction
+  const invalidation::EpochSlot* definitions_ = nullptr;
+  uint64_t definitions_then_ = 0;
+  bool defines_ = false;       ///< the open transaction has changed definitions
+  bool cluster_wide_ = false;  ///< something in flight acts on every database
 };
 
 }  // namespace pgrecall::session
