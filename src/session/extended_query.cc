@@ -227,7 +227,8 @@ Progress ExtendedQuery::execute(const wire::Frame& frame) {
   if (portal && portal->statement) {
     const auto& plans = plans_of(*portal->statement);
     const Plan& plan = plans->plans.front();
-    if (!plans->multi() && answer_count(plan, *portal)) return Progress::kDone;
+    const bool whole = !plans->multi() && message->max_rows <= 0;
+    if (whole && answer_count(plan, *portal)) return Progress::kDone;
     if (!plans->multi() && plan.counts_as_read) {
       const Verdict verdict = decide(*portal, message->max_rows, &request);
       if (verdict == Verdict::kWait) return Progress::kBlocked;

@@ -217,6 +217,9 @@ TEST(SimpleQuery, EstimatesAnswerCountsWhereARuleAllowsIt) {
   EXPECT_EQ(a.query("select count(*) as n from big"), "T D(1234567) C(SELECT 1) Z(I)");
   EXPECT_EQ(a.ask(unit("select count(*) from big")), "1 2 T D(1234567) C(SELECT 1) Z(I)");
   EXPECT_EQ(world.asked(), Texts{});
+  EXPECT_EQ(a.ask(parse("", "select count(*) from big") + bind() + execute(1) + testing::sync()),
+            "1 2 D(public.big=0) s Z(I)")
+      << "a portal with a limit stays open: that is the server's";
   a.query("begin");
   a.query("insert into big values (1)");
   EXPECT_EQ(a.query("select count(*) from big"),
