@@ -150,6 +150,37 @@ def test_a_schema_that_is_closed_again_is_passed_over(env, closed):
     probe.fresh()
 
 
+PATHS = {"long": "{schema}tail, public", "quoted": '"{schema}tail", public', "long_characters": "{schema}\u00e9, public",
+         "carriage_return": "\\r{schema}, public", "tab_before_comma": "{schema}\\t, public", "form_feed": "{schema}\\f, public"}
+
+
+# The server cuts names to 63 bytes, between characters, and knows five blanks.
+@pytest.mark.parametrize("how", PATHS)
+def test_a_schema_of_the_path_is_found_as_the_server_finds_it(env, how):
+    schema, table = env.name("s"), env.name("pathed")
+    if how in ("long", "quoted", "long_characters"):
+        schema = schema.ljust(62 if how == "long_characters" else 63, "s")
+    env.run(f"CREATE SCHEMA {schema}", f"CREATE TABLE {table} AS SELECT 1 AS v", f"CREATE TABLE {schema}.{table} AS SELECT 2 AS v")
+    env.settle()
+    path = PATHS[how].format(schema=schema)
+    probe = probe_of(env, f"SELECT v FROM {table}", f"SELECT set_config('search_path', E'{path}', false)")
+    probe.warm()
+    env.wire().ok(f"UPDATE {schema}.{table} SET v = 3")
+    assert probe.expected() == [("3",)]
+    probe.fresh()
+
+
+def test_a_role_named_none_in_capitals(env):
+    env.run('CREATE ROLE "NONE"', 'CREATE SCHEMA "NONE"', 'CREATE TABLE "NONE".nonesuch AS SELECT 1 AS v',
+            'GRANT USAGE ON SCHEMA "NONE" TO PUBLIC', 'GRANT ALL ON "NONE".nonesuch TO PUBLIC', "CREATE TABLE nonesuch AS SELECT 0 AS v")
+    env.settle()
+    probe = probe_of(env, "SELECT v FROM nonesuch", 'SET ROLE "NONE"')
+    probe.warm()
+    env.wire().ok('UPDATE "NONE".nonesuch SET v = 2')
+    assert probe.expected() == [("2",)]
+    probe.fresh()
+
+
 # -- event triggers -------------------------------------------------------------------------------
 @pytest.mark.parametrize("sql", ["COMMENT ON TABLE {t} IS 'x'", "CREATE INDEX ON {t} (v)", "CREATE TEMP TABLE {t}_mine (v int)",
                                  "CREATE STATISTICS {t}_both ON v, (v + 1) FROM {t}", "REFRESH MATERIALIZED VIEW {t}_kept",
@@ -229,3 +260,52 @@ def test_what_follows_a_write_that_moves_its_client_goes_where_its_name_leads(en
     env.wire().ok("INSERT INTO {moving} (i) VALUES (1); UPDATE {t} SET v = 2".format(**names))
     assert probe.expected() == [("2",)]
     probe.fresh()
+
+
+# -- what a read says and does ---------------------------------------------------------------------
+@pytest.mark.parametrize("column", ["(t).xmax", "(t.*).xmax", "xmax(t)"])
+def test_a_system_column_by_another_notation_is_not_remembered(env, plain, column):
+    sql = f"SELECT {column}, v FROM {plain} AS t"
+    shows(env.wire(), sql, [("0", "public")])
+    connected(env, "BEGIN", f"SELECT v FROM {plain} FOR UPDATE", "COMMIT")
+    truth = env.wire_direct().rows(sql)
+    assert truth != [("0", "public")]
+    assert env.wire().rows(sql) == truth
+
+
+def test_a_seed_stays_with_its_client(lone):
+    """The numbers that follow are those of the seed, however many connections others take."""
+    def numbers(environment_client, between):
+        environment_client.ok("SELECT setseed(0.5)")
+        seen = []
+        for _ in range(3):
+            between()
+            seen += environment_client.rows("SELECT random()")
+        return seen
+
+    known(lone)
+    client, other = lone.wire(), lone.wire()
+    expected = numbers(lone.wire_direct(), lambda: None)
+    asked = []
+
+    def ask():
+        if not asked:
+            asked.append(other.send(wire.query("SELECT random()")))
+
+    assert numbers(client, ask) == expected
+    client.close()
+    other.read_ready().checked()
+
+
+def test_a_notice_that_one_client_did_not_want_is_not_kept_from_another(env, plain):
+    sql = f"SELECT v AS {'n' * 70} FROM {plain}"
+    shows(connected(env, "SET client_min_messages = error"), sql, [("public",)])
+    assert len(env.wire().ok(sql).notices) == 1
+
+
+@pytest.mark.parametrize("name,values", [("application_name", ("a", "b")), ("work_mem", ("'1MB'", "'2MB'")),
+                                         ("statement_timeout", ("1000", "2000"))])
+def test_a_setting_that_a_read_asks_for_decides_what_it_shows(env, plain, name, values):
+    for value in values:
+        client = connected(env, f"SET {name} = {value}")
+        shows(client, f"SELECT current_setting('{name}') FROM {plain}", client.rows(f"SHOW {name}"))

@@ -11,7 +11,6 @@ namespace {
 constexpr auto kInertSettings = std::to_array<std::string_view>({
     "application_name",
     "client_connection_check_interval",
-    "client_min_messages",
     "commit_delay",
     "commit_siblings",
     "cpu_index_tuple_cost",
@@ -114,7 +113,7 @@ void apply(SessionContext& context, const upstream::Setting& setting) {
   if (name == "search_path")
     context.search_path = value;
   else if (name == "role")
-    context.role = folded(value) == "none" ? context.session_role : value;
+    context.role = value == "none" ? context.session_role : value;
   else if (name == "session_authorization")
     context.session_role = context.role = value;
   else if (name == "standard_conforming_strings")
@@ -131,11 +130,24 @@ void apply(SessionContext& context, const upstream::Setting& setting) {
     context.application_name = value;
 }
 
-std::vector<std::string> split_path(std::string_view path) {
+/// A name of the path as the server keeps it (NAMEDATALEN, in UTF-8; no character is cut in two).
+std::string clipped(std::string name) {
+  constexpr size_t kNameMax = 63;
+  if (name.size() <= kNameMax) return name;
+  size_t end = kNameMax;
+  while (end > 0 && (name[end] & 0xC0) == 0x80) --end;
+  name.resize(end);
+  return name;
+}
+
+/// As SplitIdentifierString does (varlena.c). `vertical_tab`: a blank from version 16 on.
+std::vector<std::string> split_path(std::string_view path, bool vertical_tab) {
+  const std::string_view blanks = vertical_tab ? " \t\n\r\f\v" : " \t\n\r\f";
+  const auto is_blank = [&](char c) { return blanks.find(c) != std::string_view::npos; };
   std::vector<std::string> names;
   size_t i = 0;
   const auto skip_blanks = [&] {
-    while (i < path.size() && (path[i] == ' ' || path[i] == '\t' || path[i] == '\n')) ++i;
+    while (i < path.size() && is_blank(path[i])) ++i;
   };
   while (true) {
     skip_blanks();
@@ -151,10 +163,10 @@ std::vector<std::string> split_path(std::string_view path) {
       }
       ++i;
     } else {
-      while (i < path.size() && path[i] != ',' && path[i] != ' ') name += path[i++];
+      while (i < path.size() && path[i] != ',' && !is_blank(path[i])) name += path[i++];
       name = folded(name);
     }
-    names.push_back(std::move(name));
+    names.push_back(clipped(std::move(name)));
     skip_blanks();
     if (i < path.size() && path[i] == ',')
       ++i;
@@ -170,7 +182,7 @@ bool is_inert_setting(std::string_view name) {
 }
 
 bool agrees(const SessionContext& context, const ServersView& server) {
-  return split_path(context.search_path) == split_path(server.search_path) &&
+  return split_path(context.search_path, false) == split_path(server.search_path, false) &&
          context.role == server.role && context.session_role == server.session_role &&
          context.standard_strings == is_on(server.standard_strings) &&
          context.utf8 == is_utf8(server.client_encoding);
@@ -224,7 +236,8 @@ std::shared_ptr<const SessionContext> ContextTable::intern(const upstream::Basel
 sql::ResolveScope resolve_scope(const SessionContext& context, const sql::Catalog& catalog) {
   sql::ResolveScope scope;
   scope.role = catalog.role(context.role);
-  for (const std::string& name : split_path(context.search_path)) {
+  const bool vertical_tab = catalog.server_version_num >= 160000;
+  for (const std::string& name : split_path(context.search_path, vertical_tab)) {
     const sql::Oid schema = catalog.schema(name == "$user" ? context.role : name);
     // What the role may not use is passed over (pg_catalog: put in front, as if not listed).
     if (schema == sql::kInvalidOid || !catalog.may_use(scope.role, schema)) continue;

@@ -87,7 +87,9 @@ void QueryWalker::visit_inner(const Node* node) {
     case PG_QUERY__NODE__NODE_A_INDIRECTION:
       for (size_t i = 0; i < node->a_indirection->n_indirection; ++i) {
         const Node* step = node->a_indirection->indirection[i];
-        if (step->node_case == PG_QUERY__NODE__NODE_STRING) attribute(step->string->sval);
+        if (step->node_case != PG_QUERY__NODE__NODE_STRING) continue;
+        system_column(step->string->sval);
+        attribute(step->string->sval);
       }
       break;
     case PG_QUERY__NODE__NODE_SORT_BY:
@@ -196,12 +198,15 @@ void QueryWalker::column_ref(const ColumnRef& ref) {
   const Node* last = ref.fields[ref.n_fields - 1];
   if (last->node_case != PG_QUERY__NODE__NODE_STRING) return;
   const std::string_view column = last->string->sval;
-  if (is_system_column(column)) {
-    facts_.refuse(BypassReason::kSystemColumn, in_context(std::string(column)));
-  }
+  system_column(column);
   // t.f means f(t) if t has no column f (xfunc: functional notation).
   if (ref.n_fields < 2) return;
   if (!column_exists(string_of(ref.fields[ref.n_fields - 2]), column)) attribute(column);
+}
+
+void QueryWalker::system_column(std::string_view name) {
+  if (!is_system_column(name)) return;
+  facts_.refuse(BypassReason::kSystemColumn, in_context(std::string(name)));
 }
 
 void QueryWalker::attribute(std::string_view name) {

@@ -115,7 +115,8 @@ static_assert(std::is_sorted(std::begin(kKeyedSettings), std::end(kKeyedSettings
 Verdict judge_built_in(const Function& function) {
   const std::string_view name = function.name;
   if (name == "pg_reload_conf") return Verdict::kCluster;
-  if (name == "set_config") return Verdict::kSetConfig;
+  // The seed lasts as long as the session, and nothing brings it to another connection.
+  if (name == "set_config" || name == "setseed") return Verdict::kSetConfig;
   if (name == "current_setting") return Verdict::kCurrentSetting;
   if (contains(kSessionLocks, name)) return Verdict::kSessionLock;
   if (contains(kTransactionLocks, name)) return Verdict::kTransactionLock;

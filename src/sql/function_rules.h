@@ -12,13 +12,13 @@ constexpr Oid kPgCatalogOid = 11;
 
 /// From harmless to worst: of several candidates of one name the worst counts.
 enum class Verdict : uint8_t {
-  kSafe,            ///< same arguments, same settings, same data: same result
-  kReadsSetting,    ///< safe, but reads a setting by name (a threshold of pg_trgm)
-  kCurrentSetting,  ///< current_setting: safe with a constant name
-  kUnlisted,        ///< STABLE and not on the reviewed list: not cached, writes nothing
-  kVolatile,        ///< not cached, writes nothing that others see
-  kClock,           ///< now() and kin
-  kSetConfig,
+  kSafe,             ///< same arguments, same settings, same data: same result
+  kReadsSetting,     ///< safe, but reads a setting by name (a threshold of pg_trgm)
+  kCurrentSetting,   ///< current_setting: safe with a constant name
+  kUnlisted,         ///< STABLE and not on the reviewed list: not cached, writes nothing
+  kVolatile,         ///< not cached, writes nothing that others see
+  kClock,            ///< now() and kin
+  kSetConfig,        ///< and what else leaves something on its session that does not show
   kTransactionLock,  ///< pg_advisory_xact_lock and kin
   kSessionLock,      ///< pg_advisory_lock and kin
   kUnknown,          ///< no such function in the catalog

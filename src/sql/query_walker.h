@@ -119,6 +119,7 @@ class QueryWalker {
   void read_spatial_reference(const Function& function);
   void column_ref(const ColumnRef& ref);
   void attribute(std::string_view name);
+  void system_column(std::string_view name);
   void operators(const PgQuery__AExpr& expression);
   void sub_link(const PgQuery__SubLink& link);
   void type_cast(const PgQuery__TypeCast& cast);
