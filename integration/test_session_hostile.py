@@ -219,7 +219,7 @@ def test_a_datestyle_follows_its_client(lone):
     assert client.rows("SHOW datestyle") == [("ISO, DMY",)]
 
 
-@pytest.mark.parametrize("how", ["parse", "describe", "bind"])
+@pytest.mark.parametrize("how", ["parse", "describe", "bind", "prepare"])
 def test_a_statement_that_writes_when_it_is_read_or_planned_is_seen(env, bump, how):
     row = env.name("row")
     env.run("CREATE DOMAIN {row}_d AS int CHECK ({bump}() = 1)".format(row=row, **bump), f"CREATE TYPE {row} AS (v {row}_d)")
@@ -228,13 +228,15 @@ def test_a_statement_that_writes_when_it_is_read_or_planned_is_seen(env, bump, h
     parsed = wire.parse("", f"SELECT '(1)'::{row}")
 
     def act():
+        if how == "prepare":
+            return client.ok(f"PREPARE p AS SELECT '(1)'::{row}")
         return unit(client, {"parse": parsed, "describe": parsed + wire.describe_statement(""),
                              "bind": wire.parse("", "SELECT {lies}(1)".format(**bump)) + wire.bind("", "")}[how]).checked()
 
     writes_seen(env, bump, act)
 
 
-@pytest.mark.parametrize("how", ["parse", "describe", "parameter"])
+@pytest.mark.parametrize("how", ["parse", "describe", "parameter", "prepare"])
 def test_what_reading_a_statement_leaves_stays_with_its_client(lone, how):
     row = lone.name("leaving")
     lone.run(f"CREATE FUNCTION {row}_f() RETURNS bool LANGUAGE plpgsql AS $$BEGIN PERFORM {SETS}; RETURN true; END$$",
@@ -245,6 +247,9 @@ def test_what_reading_a_statement_leaves_stays_with_its_client(lone, how):
     parsed = wire.parse("", f"SELECT '(1)'::{row}")
 
     def act(client):
+        if how == "prepare":
+            client.ok(f"PREPARE p AS SELECT '(1)'::public.{row}")
+            return client.ok("DEALLOCATE p")
         typed = wire.parse("", f"SELECT v FROM public.{row}_t WHERE v = $1", [oid]) + wire.bind("", "", ["1"]) + wire.execute("")
         return unit(client, {"parse": parsed, "describe": parsed + wire.describe_statement(""), "parameter": typed}[how]).checked()
 

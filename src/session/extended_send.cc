@@ -333,8 +333,9 @@ void ExtendedQuery::send_named(Held& held, bool fill) {
 /// The plan is of the text as it is read, and of the names as they are, now.
 bool ExtendedQuery::means_what_it_says(const ClientPortal& portal, const PlanSet& plans) const {
   const ClientStatement& statement = *portal.statement;
-  if (!statement.scans_alike(*core_.context) || core_.fetches_portal(plans.plans.front()))
-    return false;
+  const Plan& plan = plans.plans.front();
+  if (!statement.scans_alike(*core_.context) || core_.fetches_portal(plan)) return false;
+  if (core_.prepares_code(plan, statement.entry)) return false;
   if (portal.context && !names_alike(*portal.context, *core_.context)) return false;
   return !statement.has_user_types() ||
          !statement.checks_parameters(core_.database->catalog().get());

@@ -186,6 +186,16 @@ bool SessionCore::fetches_portal(const Plan& plan) const {
          prepared->portal(plan.analysis.name) != nullptr;
 }
 
+bool SessionCore::prepares_code(const Plan& plan, const std::shared_ptr<TextEntry>& entry) {
+  if (plan.analysis.kind != sql::StatementKind::kPrepare) return false;
+  const auto whole = alone(plan, entry);
+  const std::string_view statement = whole ? statement_after_as(whole->text) : "";
+  if (statement.empty()) return true;
+  const auto inner = worker.memo.text(statement);
+  const auto& plans = worker.memo.plans(*inner, *context, *database, user)->plans;
+  return (plans.front().analysis.session_effects & sql::kSessionUnknown) != 0;
+}
+
 bool SessionCore::ends_meaning(const Plan& plan) const {
   switch (plan.writes.verb) {
     case invalidation::Verb::kCommit:

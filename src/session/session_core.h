@@ -104,6 +104,8 @@ struct SessionCore {
 
   /// FETCH from a portal of the protocol, which counts only when it is executed.
   bool fetches_portal(const Plan& plan) const;
+  /// PREPARE of a text whose analysis at the server may run code.
+  bool prepares_code(const Plan& plan, const std::shared_ptr<TextEntry>& entry);
   /// Ends settings that decide what follows means.
   bool ends_meaning(const Plan& plan) const;
 

@@ -1,5 +1,6 @@
 #include "session/simple_query.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "pgrecall/wire/backend.h"
@@ -105,18 +106,18 @@ bool SimpleQuery::answer_deallocate(const Plan& plan) {
   return true;
 }
 
-/// What was resolved under settings that no longer hold, or does what a portal says, is opaque.
-std::shared_ptr<const PlanSet> SimpleQuery::judged(std::shared_ptr<const PlanSet> plans) const {
+/// What was resolved under settings that no longer hold, or does more than it says, is opaque.
+std::shared_ptr<const PlanSet> SimpleQuery::judged(const std::shared_ptr<TextEntry>& entry,
+                                                   std::shared_ptr<const PlanSet> plans) const {
   bool all = extended_.meaning_changed();
-  bool some = all;
-  for (const Plan& plan : plans->plans) {
-    all = all || (plans->multi() && core_.ends_meaning(plan));
-    some = some || all || core_.fetches_portal(plan);
-  }
-  if (!some) return plans;
+  for (const Plan& plan : plans->plans) all = all || (plans->multi() && core_.ends_meaning(plan));
+  const auto more = [&](const Plan& plan) {
+    return all || core_.fetches_portal(plan) || core_.prepares_code(plan, entry);
+  };
+  if (std::none_of(plans->plans.begin(), plans->plans.end(), more)) return plans;
   auto doubted = std::make_shared<PlanSet>(*plans);
   for (Plan& plan : doubted->plans) {
-    if (all || core_.fetches_portal(plan)) PlanBuilder::doubt(plan, *core_.database);
+    if (more(plan)) PlanBuilder::doubt(plan, *core_.database);
   }
   return doubted;
 }
@@ -139,7 +140,7 @@ Progress SimpleQuery::forward(const wire::Frame& frame, const std::shared_ptr<Te
     if (!plan.drops_database.empty()) core_.worker.host.close_idle_servers(plan.drops_database);
   }
   core_.worker.stats.server_queries.add();
-  plans = judged(std::move(plans));
+  plans = judged(entry, std::move(plans));
   core_.writes()->before_query(plans->plans, core_.names());
   core_.server->output().append(frame.bytes);
   core_.server->expect(upstream::Reply::kQuery, upstream::Route::kForward);

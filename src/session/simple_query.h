@@ -29,7 +29,8 @@ class SimpleQuery {
   bool recording() const { return recording_; }
 
  private:
-  std::shared_ptr<const PlanSet> judged(std::shared_ptr<const PlanSet> plans) const;
+  std::shared_ptr<const PlanSet> judged(const std::shared_ptr<TextEntry>& entry,
+                                        std::shared_ptr<const PlanSet> plans) const;
   Progress forward(const wire::Frame& frame, const std::shared_ptr<TextEntry>& entry,
                    std::shared_ptr<const PlanSet> plans, bool miss, const ReadRequest& request);
   bool answer_count(const Plan& plan);
