@@ -1,9 +1,13 @@
 #include "pgrecall/adapters/control_connection.h"
 
 #include <libpq-fe.h>
+#include <poll.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <utility>
 
 namespace pgrecall::adapters {
@@ -50,6 +54,55 @@ Rows to_rows(const QueryResult& result) {
 Result<Rows> to_rows(const Result<QueryResult>& result) {
   if (!result.ok()) return result.error();
   return to_rows(result.value());
+}
+
+/// Waits until libpq can go on, as far as the time lasts.
+bool await(PGconn* connection, PostgresPollingStatusType wanted,
+           std::chrono::steady_clock::time_point until) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+      until - std::chrono::steady_clock::now());
+  if (left.count() <= 0) return false;
+  const short events = wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+  pollfd waiting{PQsocket(connection), events, 0};
+  const int ready = poll(&waiting, 1, static_cast<int>(left.count()));
+  return ready > 0 || (ready < 0 && errno == EINTR);
+}
+
+/// As PQconnectdbParams, but errors of the server show their SQLSTATE: libpq has no other way to
+/// tell it of a connection that failed, and the words may be in any language.
+PGconn* connect_verbosely(const char* const* names, const char* const* values, uint32_t timeout_s) {
+  PGconn* connection = PQconnectStartParams(names, values, 0);
+  if (connection == nullptr || PQstatus(connection) == CONNECTION_BAD) return connection;
+  PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(timeout_s);
+  PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+  while (state == PGRES_POLLING_READING || state == PGRES_POLLING_WRITING) {
+    if (!await(connection, state, until)) break;
+    state = PQconnectPoll(connection);
+  }
+  PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
+  return connection;
+}
+
+bool is_sqlstate(std::string_view text) {
+  return text.size() == 5 && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
+         });
+}
+
+/// Of a message like "connection to ... failed: FATAL:  3D000: database ...": the first, since what
+/// follows it may hold names that anybody chose.
+Error connection_error(std::string_view where, std::string_view message) {
+  message = message.substr(0, message.find("\nLOCATION:"));
+  Error error{std::string(where) + one_line(message), std::string(kConnectionLost)};
+  for (size_t at = message.find(":  "); at != std::string_view::npos;
+       at = message.find(":  ", at + 1)) {
+    const std::string_view code = message.substr(at + 3, 5);
+    if (!is_sqlstate(code) || message.substr(at + 8, 2) != ": ") continue;
+    error.sqlstate = code;
+    break;
+  }
+  return error;
 }
 
 std::string session_settings(const ControlOptions& options) {
@@ -129,11 +182,12 @@ Result<ControlConnection> ControlConnection::connect(const ControlOptions& optio
   names.push_back(nullptr);
   values.push_back(nullptr);
   // No expansion of dbname: a database may be called "host=x".
-  ControlConnection connection(PQconnectdbParams(names.data(), values.data(), 0));
+  ControlConnection connection(
+      connect_verbosely(names.data(), values.data(), options.connect_timeout_s));
   if (!connection.connected()) {
-    return Error{"control connection to " + options.host + ":" + port + ": " +
-                     one_line(PQerrorMessage(connection.connection_.get())),
-                 std::string(kConnectionLost)};
+    const std::string_view message = PQerrorMessage(connection.connection_.get());
+    return connection_error("control connection to " + options.host + ":" + port + ": ",
+                            message.empty() ? "timeout expired" : message);
   }
   const auto configured = connection.exec(session_settings(options));
   if (!configured.ok()) return configured.error();

@@ -56,9 +56,21 @@ void ControlPlane::reread(session::DatabaseState& database, invalidation::FenceT
     std::lock_guard lock(mutex_);
     Record& entry = record(database);
     entry.wanted = true;
-    entry.dormant = false;
     entry.certain = entry.certain || certain;
-    if (fence != 0) entry.fences.push_back(fence);
+    if (fence != 0) {
+      entry.fences.push_back(fence);
+      entry.dormant = false;
+    }
+  }
+  changed_.notify_all();
+}
+
+void ControlPlane::logged_in(session::DatabaseState& database) {
+  {
+    std::lock_guard lock(mutex_);
+    Record& entry = record(database);
+    entry.wanted = true;
+    entry.dormant = false;
   }
   changed_.notify_all();
 }
@@ -127,20 +139,30 @@ bool ControlPlane::due(const Record& record, Clock::time_point now) const {
   return record.wanted || !record.questions.empty() || now >= record.next;
 }
 
+/// In turn, by name: one that is wanted again and again must not starve the others.
+ControlPlane::Record* ControlPlane::next_due(Clock::time_point now, Clock::time_point* wake) {
+  Record* first = nullptr;
+  for (auto& [name, entry] : records_) {
+    if (!due(*entry, now)) {
+      if (!entry->dormant) *wake = std::min(*wake, std::max(entry->next, entry->closed_until));
+      continue;
+    }
+    if (name > served_) {
+      served_ = name;
+      return entry.get();
+    }
+    if (first == nullptr) first = entry.get();
+  }
+  if (first != nullptr) served_ = first->state->name();
+  return first;
+}
+
 void ControlPlane::run() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     const auto now = Clock::now();
-    Record* next = nullptr;
     auto wake = now + config_.feed.catalog_interval;
-    for (auto& [name, entry] : records_) {
-      if (due(*entry, now)) {
-        next = entry.get();
-        break;
-      }
-      if (!entry->dormant) wake = std::min(wake, std::max(entry->next, entry->closed_until));
-    }
-    if (next != nullptr) {
+    if (Record* next = next_due(now, &wake); next != nullptr) {
       lock.unlock();
       serve(*next);
       check_watches();
@@ -307,6 +329,34 @@ void ControlPlane::answer(Record& record) {
   }
 }
 
+/// Any connection shows all backends of the cluster; one's own database may be gone.
+ControlPlane::Record* ControlPlane::connected_record(const Record& preferred) {
+  std::lock_guard lock(mutex_);
+  Record* any = nullptr;
+  for (auto& [name, entry] : records_) {
+    if (!entry->connection) continue;
+    if (entry.get() == &preferred) return entry.get();
+    any = entry.get();
+  }
+  return any;
+}
+
+bool ControlPlane::is_gone(const Watch& watch) {
+  Record* entry;
+  {
+    std::lock_guard lock(mutex_);
+    entry = &record(*watch.state);
+  }
+  // Of a database that is gone no backend is left.
+  if (watch.process_id == 0 || entry->dormant) return true;
+  Record* asked = connected_record(*entry);
+  if (asked == nullptr) return false;
+  const auto answer = adapters::backend_gone(*asked->connection, static_cast<int>(watch.process_id),
+                                             watch.backend_start);
+  if (!answer.ok()) lost(*asked, answer.error());
+  return answer.ok() && *answer;
+}
+
 void ControlPlane::check_watches() {
   std::vector<Watch> watches;
   {
@@ -315,22 +365,7 @@ void ControlPlane::check_watches() {
   }
   std::vector<Watch> left;
   for (Watch& watch : watches) {
-    Record* entry;
-    {
-      std::lock_guard lock(mutex_);
-      entry = &record(*watch.state);
-    }
-    // Of a database that is gone no backend is left.
-    bool gone = watch.process_id == 0 || entry->dormant;
-    if (!gone && entry->connection) {
-      auto answer = adapters::backend_gone(*entry->connection, static_cast<int>(watch.process_id),
-                                           watch.backend_start);
-      if (answer.ok())
-        gone = *answer;
-      else
-        lost(*entry, answer.error());
-    }
-    if (!gone) {
+    if (!is_gone(watch)) {
       left.push_back(std::move(watch));
       continue;
     }

@@ -39,6 +39,7 @@ class ControlPlane final : public session::CatalogPort {
 
   void reread(session::DatabaseState& database, invalidation::FenceToken fence,
               bool certain) override;
+  void logged_in(session::DatabaseState& database) override;
   void settle_when_gone(session::DatabaseState& database, uint32_t process_id,
                         std::string backend_start,
                         std::vector<invalidation::FenceToken> fences) override;
@@ -60,7 +61,7 @@ class ControlPlane final : public session::CatalogPort {
     std::string error;
     bool wanted = false;   ///< somebody asked for a re-read
     bool certain = false;  ///< the catalog did change
-    bool dormant = false;  ///< does not exist any more: only asked for again
+    bool dormant = false;  ///< does not exist any more; until a client logs in, or a fence waits
     bool ever_connected = false;
     Clock::time_point next{};          ///< poll or retry
     Clock::time_point closed_until{};  ///< released for a DROP DATABASE
@@ -77,6 +78,7 @@ class ControlPlane final : public session::CatalogPort {
   void run();
   Record& record(session::DatabaseState& database);  ///< with the mutex held
   bool due(const Record& record, Clock::time_point now) const;
+  Record* next_due(Clock::time_point now, Clock::time_point* wake);
   void serve(Record& record);
   bool connect(Record& record);
   void lost(Record& record, const Error& error);
@@ -84,6 +86,8 @@ class ControlPlane final : public session::CatalogPort {
   bool load(Record& record, uint64_t suspicions, bool certain, const std::string& digest);
   void answer(Record& record);
   void check_watches();
+  bool is_gone(const Watch& watch);
+  Record* connected_record(const Record& preferred);
   void note(Record& record, std::string error);
 
   const config::Config& config_;
@@ -92,6 +96,7 @@ class ControlPlane final : public session::CatalogPort {
   std::condition_variable changed_;
   bool stopping_ = false;
   std::map<std::string, std::unique_ptr<Record>, std::less<>> records_;
+  std::string served_;  ///< whose turn was the last
   std::vector<Watch> watches_;
   uint64_t next_version_ = 1;
   std::optional<net::Thread> thread_;

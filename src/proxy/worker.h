@@ -72,6 +72,7 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
 
   // ServerHost
   void flush_later(upstream::ServerConnection& server) override;
+  void server_ready(upstream::ServerConnection& server) override;
   void server_idle(upstream::ServerConnection& server) override;
   void server_failed(upstream::ServerConnection& server, std::string_view why) override;
 

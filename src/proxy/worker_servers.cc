@@ -130,6 +130,13 @@ void Worker::stop_waiting(session::ClientSession& session) {
   session.pool()->leave({index_, link->id, link->ticket, false});
 }
 
+void Worker::server_ready(upstream::ServerConnection& server) {
+  // Only now is it known that there is such a database.
+  server.observer = std::make_unique<session::TrackedWrites>(
+      server, shared_.databases, shared_.epochs, shared_.prepared, shared_.pools);
+  server.pool_generation = server.pool->set_baseline(server.baseline());
+}
+
 void Worker::server_idle(upstream::ServerConnection& server) {
   ServerLink* link = servers_.find(server.id);
   PGR_ASSERT(link != nullptr);
@@ -181,8 +188,6 @@ void Worker::open_server(Pool& pool, SlotId session) {
   connection.pool = &pool;
   connection.pool_generation = pool.generation();
   connection.born = connection.idle_since = loop_->now();
-  connection.observer = std::make_unique<session::TrackedWrites>(
-      connection, shared_.databases, shared_.epochs, shared_.prepared, shared_.pools);
   link.resolution = net::resolve(*loop_, upstream_,
                                  [this, id = link.id](Result<std::vector<net::Address>> addresses) {
                                    ServerLink* waiting = servers_.find(id);
@@ -284,7 +289,10 @@ void Worker::close_server(SlotId id, bool count) {
     wire::append_terminate(link->connection->output());
     link->stream->write(link->connection->output());
   }
-  if (count) place_freed(*link->connection->pool, {index_, id});
+  if (!count) return;
+  const std::string database = link->connection->database(), user = link->connection->user_name();
+  place_freed(*link->connection->pool, {index_, id});
+  shared_.pools.forget_unproven(database, user);
 }
 
 void Worker::place_freed(Pool& pool, ServerRef server) {
@@ -302,7 +310,7 @@ void Worker::close_remote(ServerRef server, Pool& pool) {
 }
 
 void Worker::close_idle_servers(std::string_view database) {
-  shared_.databases.database(database).port().release(database);
+  shared_.databases.port().release(database);
   for (Pool* pool : shared_.pools.all()) {
     if (pool->database() != database) continue;
     for (const ServerRef& server : pool->take_idle(0)) {

@@ -48,6 +48,10 @@ std::string as_fatal(std::string_view payload) {
 
 }  // namespace
 
+LoginPhase::~LoginPhase() {
+  if (core_.pool != nullptr) core_.worker.shared.pools.leave(*core_.pool);
+}
+
 void LoginPhase::on_packet(std::string_view packet) {
   switch (wire::startup_kind(packet)) {
     case wire::StartupKind::kSslRequest:
@@ -92,8 +96,7 @@ void LoginPhase::on_startup(const wire::StartupMessage& message) {
                        "The admin port answers over HTTP: /api/stats, /metrics.");
   }
   negotiate(message);
-  core_.pool = &core_.worker.shared.pools.pool(core_.database_name, core_.user);
-  core_.database = &core_.worker.shared.databases.database(core_.database_name);
+  core_.pool = &core_.worker.shared.pools.enter(core_.database_name, core_.user);
   step_ = Step::kServer;
   begin_login();
 }
@@ -222,6 +225,8 @@ void LoginPhase::on_frame(const wire::Frame& frame) {
 
 void LoginPhase::on_server_ready() {
   upstream::ServerConnection& server = *core_.server;
+  // Not before the server has let somebody in: nothing is kept of names that are not there.
+  core_.database = &core_.worker.shared.databases.database(core_.database_name);
   server.pool_generation = core_.pool->set_baseline(server.baseline());
   core_.pool->set_unchallenged(server.unchallenged());
   if (core_.worker.shared.config.auth.mode == config::AuthMode::kTrust) {
@@ -266,8 +271,7 @@ void LoginPhase::greet() {
   wire::append_backend_key_data(core_.output, key.process_id, key.secret);
   wire::append_ready_for_query(core_.output, 'I');
   core_.refresh_context();
-  if (core_.database->current_version() == 0)
-    core_.database->port().reread(*core_.database, 0, false);
+  if (core_.database->current_version() == 0) core_.database->port().logged_in(*core_.database);
   core_.flush();
   core_.release_if_idle();
   core_.worker.host.resume_later(core_.session);

@@ -17,6 +17,9 @@ namespace pgrecall::session {
 class LoginPhase {
  public:
   LoginPhase(SessionCore& core, PeerInfo peer) : core_(core), peer_(std::move(peer)) {}
+  ~LoginPhase();
+  LoginPhase(const LoginPhase&) = delete;
+  LoginPhase& operator=(const LoginPhase&) = delete;
 
   bool done() const { return step_ == Step::kDone; }
   bool awaits_startup() const { return step_ == Step::kStartup; }

@@ -188,24 +188,77 @@ PoolNumbers Pool::numbers() const {
           size_max_};
 }
 
-Pool& PoolDirectory::pool(std::string_view database, std::string_view user) {
+bool Pool::proven() const {
+  std::lock_guard lock(mutex_);
+  return baseline_ != nullptr;
+}
+
+namespace {
+
+std::string key_of(std::string_view database, std::string_view user) {
   std::string key(database);
   key += '\0';
   key += user;
-  std::lock_guard lock(mutex_);
-  std::unique_ptr<Pool>& pool = pools_[key];
-  if (!pool) {
-    pool =
+  return key;
+}
+
+}  // namespace
+
+PoolDirectory::Place& PoolDirectory::place(std::string_view database, std::string_view user) {
+  Place& place = pools_[key_of(database, user)];
+  if (!place.pool) {
+    place.pool =
         std::make_unique<Pool>(std::string(database), std::string(user), size_max_, waiters_max_);
   }
-  return *pool;
+  return place;
+}
+
+Pool& PoolDirectory::pool(std::string_view database, std::string_view user) {
+  std::lock_guard lock(mutex_);
+  return *place(database, user).pool;
+}
+
+Pool& PoolDirectory::enter(std::string_view database, std::string_view user) {
+  std::lock_guard lock(mutex_);
+  Place& entered = place(database, user);
+  ++entered.sessions;
+  return *entered.pool;
+}
+
+void PoolDirectory::leave(const Pool& pool) {
+  std::lock_guard lock(mutex_);
+  const std::string key = key_of(pool.database(), pool.user());
+  const auto at = pools_.find(key);
+  PGR_ASSERT(at != pools_.end() && at->second.sessions > 0);
+  --at->second.sessions;
+  forget(key);
+}
+
+void PoolDirectory::forget_unproven(const std::string& database, const std::string& user) {
+  std::lock_guard lock(mutex_);
+  forget(key_of(database, user));
+}
+
+void PoolDirectory::forget(const std::string& key) {
+  const auto at = pools_.find(key);
+  if (at == pools_.end() || at->second.sessions > 0 || at->second.pool->proven()) return;
+  const PoolNumbers numbers = at->second.pool->numbers();
+  // Who waits has a session, and a connection on its way a place: nobody else knows the pool.
+  if (numbers.connections == 0 && numbers.waiting == 0) pools_.erase(at);
 }
 
 std::vector<Pool*> PoolDirectory::all() const {
   std::lock_guard lock(mutex_);
   std::vector<Pool*> pools;
-  for (const auto& [key, pool] : pools_) pools.push_back(pool.get());
+  for (const auto& [key, place] : pools_) {
+    if (place.pool->proven()) pools.push_back(place.pool.get());
+  }
   return pools;
+}
+
+size_t PoolDirectory::size() const {
+  std::lock_guard lock(mutex_);
+  return pools_.size();
 }
 
 }  // namespace pgrecall::upstream

@@ -162,6 +162,7 @@ void ServerConnection::dispatch_inspection(const wire::Frame& frame) {
   if (frame.type != wire::kReadyForQuery) return;
   if (!baseline_) return fail("inspecting the connection gave no row");
   phase_ = Phase::kReady;
+  host_->server_ready(*this);
   if (user_ != nullptr)
     user_->on_server_ready(*this);
   else

@@ -537,6 +537,13 @@ TEST_F(CatalogLoaderTest, ErrorsCarryTheirSqlstate) {
   const auto refused = ControlConnection::connect(nowhere);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().sqlstate, "08006");
+  ControlOptions missing;
+  missing.port = server_->port();
+  missing.database = "a:  53300: b";
+  const auto unknown = ControlConnection::connect(missing);
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_EQ(unknown.error().sqlstate, "3D000");
+  EXPECT_EQ(unknown.error().message.find("LOCATION"), std::string::npos);
 }
 
 }  // namespace

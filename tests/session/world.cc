@@ -501,7 +501,7 @@ void World::tell_joiners(std::vector<cache::JoinerId> joiners, cache::CachedResu
 }
 
 void World::close_idle_servers(std::string_view name) {
-  databases_.database(name).port().release(name);
+  databases_.port().release(name);
   for (upstream::Pool* pool : pools_.all()) {
     if (pool->database() != name) continue;
     for (const auto& server : pool->take_idle(0)) close(server.server, true);

@@ -138,6 +138,7 @@ class World final : public SessionHost,
 
   // CatalogPort
   void reread(DatabaseState& database, invalidation::FenceToken fence, bool certain) override;
+  void logged_in(DatabaseState& database) override { reread(database, 0, false); }
   void release(std::string_view name) override { released.emplace_back(name); }
   void settle_when_gone(DatabaseState& database, uint32_t process_id, std::string backend_start,
                         std::vector<invalidation::FenceToken> fences) override;

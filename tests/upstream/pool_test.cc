@@ -183,7 +183,7 @@ TEST(PoolDirectory, OnePoolPerDatabaseAndUser) {
   EXPECT_EQ(&one, &pools.pool("site", "alice"));
   EXPECT_NE(&one, &pools.pool("site", "bob"));
   EXPECT_NE(&one, &pools.pool("sitea", "lice"));
-  EXPECT_EQ(pools.all().size(), 3u);
+  EXPECT_EQ(pools.size(), 3u);
 }
 
 /// Random clients and servers of several workers around one pool.
@@ -359,6 +359,31 @@ TEST(Pool, IsExactUnderThreads) {
   EXPECT_LE(most.load(), static_cast<int>(kSize));
   EXPECT_EQ(pool.numbers().waiting, 0u);
   EXPECT_EQ(pool.numbers().connections, pool.numbers().idle);
+}
+
+TEST(PoolDirectory, AnUnprovenPoolGoesWithItsLastSessionAndConnection) {
+  PoolDirectory pools(2, 10);
+  Pool& pool = pools.enter("site", "nobody");
+  EXPECT_EQ(&pools.enter("site", "nobody"), &pool);
+  EXPECT_EQ(pool.acquire(waiter(1, true), false).kind, Kind::kConnect);
+  pools.leave(pool);
+  pools.leave(pool);
+  EXPECT_EQ(pools.size(), 1u) << "a connection is on its way";
+  EXPECT_TRUE(pools.all().empty());
+  Waiter next;
+  pool.closed(server(1), &next);
+  pools.forget_unproven("site", "nobody");
+  EXPECT_EQ(pools.size(), 0u);
+  pools.forget_unproven("site", "nobody");
+}
+
+TEST(PoolDirectory, AProvenPoolStays) {
+  PoolDirectory pools(2, 10);
+  Pool& pool = pools.enter("site", "alice");
+  pool.set_baseline(baseline(1));
+  pools.leave(pool);
+  pools.forget_unproven("site", "alice");
+  EXPECT_EQ(pools.all(), std::vector<Pool*>{&pool});
 }
 
 }  // namespace

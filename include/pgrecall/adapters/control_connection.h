@@ -57,7 +57,8 @@ using Rows = std::vector<std::vector<std::optional<std::string>>>;
 /// options. The session speaks UTF8, its search_path is pg_catalog alone (so that names in the
 /// results of pg_get_expr and pg_get_viewdef are qualified) and jit is off.
 ///
-/// An error of the server carries its SQLSTATE; a lost connection is 08006, and `connected()` is
+/// An error of the server carries its SQLSTATE, also where it refuses the connection; one that is
+/// lost or could not be made is 08006, and `connected()` is
 /// false from then on. To connect again is the caller's business.
 class ControlConnection {
  public:

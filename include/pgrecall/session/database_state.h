@@ -25,6 +25,8 @@ class CatalogPort {
   /// The catalog may have changed. Calls `DatabaseState::publish` when it is known again and
   /// settles `fence` (if not 0) after that. `certain`: it did change, re-read without asking.
   virtual void reread(DatabaseState& database, invalidation::FenceToken fence, bool certain) = 0;
+  /// A client has logged in to the database: there is one of that name.
+  virtual void logged_in(DatabaseState& database) = 0;
   /// Gives up the connection to a database that is about to be dropped, renamed or copied.
   virtual void release(std::string_view database) = 0;
   /// Settles the fences once the backend is known to be gone from the primary.
@@ -33,8 +35,8 @@ class CatalogPort {
                                 std::vector<invalidation::FenceToken> fences) = 0;
 };
 
-/// One per database name, made on demand, never removed. Any thread. While the catalog is not
-/// current, reads are bypassed and writes are opaque.
+/// One per name of a database that a client has logged in to, never removed. Any thread. While the
+/// catalog is not current, reads are bypassed and writes are opaque.
 class DatabaseState {
  public:
   DatabaseState(std::string name, invalidation::EpochTable& epochs, CatalogPort& port)
@@ -98,7 +100,9 @@ class DatabaseDirectory {
  public:
   DatabaseDirectory(invalidation::EpochTable& epochs, CatalogPort& port)
       : epochs_(epochs), port_(port) {}
+  /// Only for a name that a login has shown to exist: anybody can name anything.
   DatabaseState& database(std::string_view name);
+  CatalogPort& port() const { return port_; }
   std::vector<DatabaseState*> all() const;
 
  private:

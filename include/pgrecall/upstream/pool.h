@@ -94,6 +94,9 @@ class Pool {
   void set_unchallenged(bool unchallenged);
   bool unchallenged() const;
 
+  /// The server has let this user in, once at least.
+  bool proven() const;
+
   /// Connections born under an older generation retire instead of becoming idle.
   uint64_t generation() const;
   void retire_if_replaceable();
@@ -120,19 +123,34 @@ class Pool {
   ParameterStatuses parameters_;
 };
 
-/// All pools, made on demand, never removed. Any thread.
+/// All pools, made on demand. One that the server has let nobody in for is removed with the last
+/// session and connection of it, for anybody can name anything; a proven one never. Any thread.
 class PoolDirectory {
  public:
   PoolDirectory(uint32_t size_max, uint32_t waiters_max)
       : size_max_(size_max), waiters_max_(waiters_max) {}
   Pool& pool(std::string_view database, std::string_view user);
+  /// For a session, until it calls `leave`.
+  Pool& enter(std::string_view database, std::string_view user);
+  void leave(const Pool& pool);
+  /// A connection of that pool has ended, which may have been the last that it was kept for.
+  void forget_unproven(const std::string& database, const std::string& user);
+  /// The proven ones.
   std::vector<Pool*> all() const;
+  size_t size() const;  ///< unproven ones included
 
  private:
+  struct Place {
+    std::unique_ptr<Pool> pool;
+    size_t sessions = 0;
+  };
+  Place& place(std::string_view database, std::string_view user);  ///< with the mutex held
+  void forget(const std::string& key);                             ///< with the mutex held
+
   const uint32_t size_max_;
   const uint32_t waiters_max_;
   mutable std::mutex mutex_;
-  std::unordered_map<std::string, std::unique_ptr<Pool>> pools_;
+  std::unordered_map<std::string, Place> pools_;
 };
 
 }  // namespace pgrecall::upstream

@@ -88,6 +88,8 @@ class ServerHost {
   virtual ~ServerHost() = default;
   /// Output has been appended: send it before the loop waits again.
   virtual void flush_later(ServerConnection& server) = 0;
+  /// Login and inspection are done; its user hears of it next. From here on `observer` is needed.
+  virtual void server_ready(ServerConnection&) {}
   /// Nobody uses it, nothing is owed, it is clean: it may go back to the pool.
   virtual void server_idle(ServerConnection& server) = 0;
   /// It must be closed; nothing is called for it afterwards.

@@ -1,0 +1,109 @@
+"""What one database, one login or one client may do to the rest of the process."""
+import threading
+
+import pytest
+
+from support import wire
+from support.environment import Environment
+from support.waiting import wait_until
+
+
+@pytest.fixture
+def own(postgres, new_proxy, database):
+    """A pgrecall of its own: what breaks there must not break other tests."""
+    proxy = new_proxy(postgres.port)
+    proxy.wait_catalog(database)
+    environment = Environment(postgres, proxy, database)
+    yield environment
+    environment.close()
+    proxy.assert_alive()
+
+
+def table_of(env):
+    name = env.name("t")
+    env.run(f"CREATE TABLE {name} AS SELECT 1 AS v")
+    return name
+
+
+def fails_to_log_in(env, count):
+    for number in range(count):
+        with pytest.raises(Exception):
+            env.wire(dbname=f"a_bogus_{number}")
+
+
+def test_a_database_dropped_under_a_write_does_not_end_the_cache_of_all_others(own):
+    doomed = own.name("doomed")
+    own.postgres.create_database(doomed)
+    own.proxy.wait_catalog(doomed)
+    probe = own.probe(f"SELECT v FROM {table_of(own)}")
+    probe.warm()
+    own.wire(dbname=doomed).send(wire.query("DO $$BEGIN PERFORM pg_sleep(600); END$$"))
+    own.until_activity(f"datname = '{doomed}'", "DO %", "the write runs")
+    own.wire().ok(f"DROP DATABASE {doomed} WITH (FORCE)")
+    probe.warm()
+
+
+def test_a_dropped_database_that_is_made_again_is_cached_again(own):
+    name = own.name("again")
+    for value in (1, 2):
+        own.postgres.create_database(name)
+        client, truth = own.wire(dbname=name), own.wire_direct(dbname=name)
+        client.ok(f"CREATE TABLE t AS SELECT {value} AS v")
+        own.until_hit(lambda: client.rows("SELECT v FROM t"), lambda: truth.rows("SELECT v FROM t"))
+        client.close()
+        truth.close()
+        own.postgres.sql("postgres", f"DROP DATABASE {name} WITH (FORCE)")
+
+        def refused():
+            return any(each["database"] == name and "3D000" in each["error"] for each in own.stats()["control"])
+        wait_until(refused, "pgrecall knows that the database is gone")
+
+
+def test_names_of_databases_that_do_not_exist_do_not_end_the_cache(own):
+    probe = own.probe(f"SELECT v FROM {table_of(own)}")
+    probe.warm()
+    fails_to_log_in(own, 400)
+    own.wire().ok(f"CREATE ROLE {own.name('role')}")
+    probe.warm()
+    stats = own.stats()
+    assert not [each for each in stats["pools"] + stats["control"] if each["database"].startswith("a_bogus")]
+
+
+def test_logins_that_fail_leave_nothing_behind(own):
+    own.wire().ok("SELECT 1")
+    before = len(own.stats()["pools"])
+    fails_to_log_in(own, 100)
+    wait_until(lambda: len(own.stats()["pools"]) == before, "no pool of a failed login is left")
+    for number in range(10):
+        with pytest.raises(Exception):
+            own.wire(user=f"a_bogus_{number}")
+    assert len(own.stats()["pools"]) == before
+
+
+def test_ddl_in_one_database_does_not_stop_the_cache_of_another(own):
+    quiet = "zz_" + own.name("quiet")
+    own.postgres.create_database(quiet)
+    own.proxy.wait_catalog(quiet)
+    client = own.wire(dbname=quiet)
+    client.ok("CREATE TABLE t AS SELECT 1 AS v")
+    stop = threading.Event()
+
+    def define(busy, name):
+        while not stop.is_set():
+            busy.ok(f"CREATE TABLE {name} (v int)")
+            busy.ok(f"DROP TABLE {name}")
+    threads = [threading.Thread(target=define, args=(own.wire(), own.name("busy"))) for _ in range(2)]
+    reader, truth = own.wire(dbname=quiet), own.wire_direct(dbname=quiet)
+
+    def cached():
+        own.until_hit(lambda: reader.rows("SELECT v FROM t"), lambda: truth.rows("SELECT v FROM t"))
+    cached()
+    for thread in threads:
+        thread.start()
+    try:
+        client.ok("ALTER TABLE t ADD COLUMN w int")
+        cached()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
