@@ -3,7 +3,6 @@ import pytest
 
 from support import wire
 from support.environment import Environment
-from support.waiting import wait_until
 
 CONFIG = {"pool": {"size": 4}}
 
@@ -65,9 +64,14 @@ def test_nobody_waits_for_a_leader_that_has_its_rows(env, cold):
 def test_nobody_waits_for_a_leader_whose_server_waits_for_a_sync(env, cold):
     sql = f"SELECT v FROM {cold}"
     leader, joiner = env.wire(), env.wire()
-    misses = env.stats().misses
-    leader.send(execute(sql))
-    wait_until(lambda: env.stats().misses > misses, "the leader has asked")
+    while True:
+        misses = env.stats().misses
+        leader.send(execute(sql))
+        env.until_activity("state = 'active'", sql, "the leader has asked")
+        if env.stats().misses > misses:
+            break
+        leader.send(wire.sync())  # the catalog was being read
+        leader.read_ready().checked()
     joiner.send(execute(sql) + wire.sync())
     assert joiner.read_ready().rows == [("1",)]
     leader.send(wire.sync())

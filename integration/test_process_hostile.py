@@ -107,3 +107,47 @@ def test_ddl_in_one_database_does_not_stop_the_cache_of_another(own):
         stop.set()
         for thread in threads:
             thread.join()
+
+
+COMMANDS = ["DROP DATABASE {}", "CREATE DATABASE mine TEMPLATE {}", "ALTER DATABASE {} RENAME TO mine"]
+
+
+@pytest.fixture(scope="module")
+def guarded(new_postgres, new_proxy):
+    """A server that asks for passwords: pgrecall's pools are made of its clients' logins."""
+    server = new_postgres(auth="scram-sha-256")
+    server.sql("postgres", "CREATE ROLE nobody LOGIN PASSWORD 'secret'")
+    return server, new_proxy(server.port)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_refused_command_about_a_database_disconnects_nobody(guarded, command):
+    server, proxy = guarded
+    env = Environment(server, proxy, f"victim_{COMMANDS.index(command)}")
+    server.create_database(env.database)
+    try:
+        proxy.wait_catalog(env.database)
+        client = env.wire()
+        assert client.rows("SELECT 1") == [("1",)]
+        attacker = env.wire(user="nobody", dbname="postgres")
+        assert attacker.query(command.format(env.database)).sqlstate == "42501"
+        ticks = env.stats()["uptime_seconds"] + 0.5
+        wait_until(lambda: env.stats()["uptime_seconds"] > ticks, "what is done about it later is done")
+        assert client.rows("SELECT 1") == [("1",)]
+    finally:
+        env.close()
+
+
+def test_a_database_whose_last_client_leaves_meanwhile_can_be_dropped(own):
+    """PostgreSQL waits five seconds for other sessions to end."""
+    name = own.name("leaving")
+    own.postgres.create_database(name)
+    client = own.wire(dbname=name)
+    client.send(wire.query("SELECT pg_sleep(1)"))
+    own.until_activity("state = 'active'", "SELECT pg_sleep(1)", "the query runs")
+    dropper = own.wire()
+    dropper.send(wire.query(f"DROP DATABASE {name}"))
+    own.until_activity("state = 'active'", "DROP DATABASE%", "the command runs")
+    client.read_ready().checked()
+    client.close()
+    dropper.read_ready().checked()

@@ -12,7 +12,7 @@ namespace {
 
 constexpr auto kRetry = std::chrono::milliseconds(500);
 constexpr auto kWatchInterval = std::chrono::milliseconds(50);
-constexpr auto kReleased = std::chrono::seconds(10);
+constexpr auto kReleased = std::chrono::seconds(1);
 constexpr size_t kQuestionsMax = 1000;
 
 }  // namespace

@@ -240,6 +240,7 @@ void Worker::tick() {
   if (tier_two_) tier_two_->note();
   memo_bytes_.store(context_.memo.bytes(), std::memory_order_relaxed);
   memo_entries_.store(context_.memo.entries(), std::memory_order_relaxed);
+  vacate_databases(now);
   std::vector<SlotId> waiting;
   clients_.for_each([&](SlotId id, ClientLink& link) {
     if (!link.ended && (link.session.waiting_for_lease() || !link.session.logged_in())) {

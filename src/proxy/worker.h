@@ -33,6 +33,13 @@ struct WorkerOptions {
   std::vector<std::unique_ptr<Worker>>& peers;
 };
 
+/// A command that PostgreSQL runs only when nobody else is connected to the database.
+struct Vacating {
+  SlotId server;  ///< that runs it
+  std::string database;
+  TimePoint since{};
+};
+
 /// Made by the process; everything but `post`-like calls (marked) belongs to the thread in `run`.
 class Worker final : public session::SessionHost, public upstream::ServerHost {
  public:
@@ -67,7 +74,7 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   void cancel(uint32_t process_id, std::string secret) override;
   void cancel_server(upstream::ServerConnection& server) override;
   void tell_joiners(std::vector<cache::JoinerId> joiners, cache::CachedResultPtr result) override;
-  void close_idle_servers(std::string_view database) override;
+  void vacate_database(std::string_view database, const upstream::ServerConnection& by) override;
   void resume_later(session::ClientSession& session) override;
 
   // ServerHost
@@ -115,6 +122,8 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   void check_waiting(ClientLink& link, TimePoint now);
   void check_server(ServerLink& link, TimePoint now, std::vector<SlotId>& old);
   void suspect_crash();
+  void vacate_databases(TimePoint now);
+  void close_idle_servers(const std::string& database);
 
   const uint32_t index_;
   session::Shared& shared_;
@@ -129,6 +138,7 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   SlotTable<CancelLink> cancel_links_;
   std::vector<SlotId> dirty_clients_;
   std::vector<SlotId> dirty_servers_;
+  std::vector<Vacating> vacating_;
   std::vector<SlotId> backlogged_;  ///< clients that are not read until they have been answered
   std::unique_ptr<net::Timer> ticker_;
   std::atomic<uint32_t> client_count_{0};

@@ -18,6 +18,13 @@ using upstream::Pool;
 using upstream::ServerRef;
 using upstream::Waiter;
 
+namespace {
+
+/// How soon the server refuses a command about a database that it will not run.
+constexpr auto kRefusedWithin = std::chrono::milliseconds(200);
+
+}  // namespace
+
 bool Worker::may_connect(const Pool& pool) const {
   return shared_.config.auth.mode == config::AuthMode::kTrust || pool.unchallenged();
 }
@@ -309,7 +316,24 @@ void Worker::close_remote(ServerRef server, Pool& pool) {
   });
 }
 
-void Worker::close_idle_servers(std::string_view database) {
+void Worker::vacate_database(std::string_view database, const upstream::ServerConnection& by) {
+  vacating_.push_back({by.id, std::string(database), loop_->now()});
+}
+
+/// PostgreSQL refuses such a command at once, or waits five seconds for other sessions to end. Only
+/// when it waits is it worth a pool that cannot be made again without its clients; and what becomes
+/// idle while it waits is closed, too.
+void Worker::vacate_databases(TimePoint now) {
+  std::erase_if(vacating_, [&](const Vacating& command) {
+    const ServerLink* link = servers_.find(command.server);
+    return link == nullptr || link->closing || link->connection->queue().empty();
+  });
+  for (const Vacating& command : vacating_) {
+    if (now - command.since >= kRefusedWithin) close_idle_servers(command.database);
+  }
+}
+
+void Worker::close_idle_servers(const std::string& database) {
   shared_.databases.port().release(database);
   for (Pool* pool : shared_.pools.all()) {
     if (pool->database() != database) continue;

@@ -384,7 +384,8 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
   meaning_changed_ = meaning_changed_ || changes_meaning(plan, true) || core_.ends_meaning(plan);
   if (plan.writes.effect != sql::Effect::kNone) core_.worker.stats.writes.add();
   if (plan.writes.effect == sql::Effect::kOpaque) core_.worker.stats.opaque_writes.add();
-  if (!plan.drops_database.empty()) core_.worker.host.close_idle_servers(plan.drops_database);
+  if (!plan.drops_database.empty())
+    core_.worker.host.vacate_database(plan.drops_database, *core_.server);
   core_.worker.stats.server_queries.add();
   core_.writes()->before_execute(plan, core_.names());
   core_.server->output().append(frame.bytes);

@@ -137,7 +137,8 @@ Progress SimpleQuery::forward(const wire::Frame& frame, const std::shared_ptr<Te
     extended_.expose(plan, *entry, false);
     if (plan.writes.effect != sql::Effect::kNone) core_.worker.stats.writes.add();
     if (plan.writes.effect == sql::Effect::kOpaque) core_.worker.stats.opaque_writes.add();
-    if (!plan.drops_database.empty()) core_.worker.host.close_idle_servers(plan.drops_database);
+    if (!plan.drops_database.empty())
+      core_.worker.host.vacate_database(plan.drops_database, *core_.server);
   }
   core_.worker.stats.server_queries.add();
   plans = judged(entry, std::move(plans));

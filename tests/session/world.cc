@@ -500,7 +500,7 @@ void World::tell_joiners(std::vector<cache::JoinerId> joiners, cache::CachedResu
   }
 }
 
-void World::close_idle_servers(std::string_view name) {
+void World::vacate_database(std::string_view name, const upstream::ServerConnection&) {
   databases_.port().release(name);
   for (upstream::Pool* pool : pools_.all()) {
     if (pool->database() != name) continue;

@@ -128,7 +128,7 @@ class World final : public SessionHost,
   void cancel(uint32_t process_id, std::string secret) override;
   void cancel_server(upstream::ServerConnection& server) override;
   void tell_joiners(std::vector<cache::JoinerId> joiners, cache::CachedResultPtr result) override;
-  void close_idle_servers(std::string_view database) override;
+  void vacate_database(std::string_view name, const upstream::ServerConnection& by) override;
   void resume_later(ClientSession& session) override;
 
   // ServerHost

@@ -44,7 +44,7 @@ class SessionHost {
   virtual void tell_joiners(std::vector<cache::JoinerId> joiners,
                             cache::CachedResultPtr result) = 0;
   /// Idle connections to a database that a statement is about to drop, rename or copy.
-  virtual void close_idle_servers(std::string_view database) = 0;
+  virtual void vacate_database(std::string_view database, const upstream::ServerConnection& by) = 0;
   /// Ask again for the session's input once this turn is over.
   virtual void resume_later(ClientSession& session) = 0;
 };
