@@ -5,6 +5,7 @@ import pytest
 
 from support import freshness, wire
 from support.environment import Environment
+from support.waiting import wait_until
 
 SETS = "set_config('search_path', 'evil', false)"
 LOCKS = "pg_try_advisory_lock(77)::text"
@@ -309,3 +310,142 @@ def test_a_setting_that_a_read_asks_for_decides_what_it_shows(env, plain, name, 
     for value in values:
         client = connected(env, f"SET {name} = {value}")
         shows(client, f"SELECT current_setting('{name}') FROM {plain}", client.rows(f"SHOW {name}"))
+
+
+# -- indexes, keys and exclusion constraints --------------------------------------------------------
+BUILT_IN = ("<", "<=", "=", ">=", ">")
+CLASS = ("CREATE FUNCTION {x}_cmp({type}, {type}) RETURNS int LANGUAGE plpgsql AS $$BEGIN PERFORM public.{bump}();"
+         " RETURN CASE WHEN $1::text < $2::text THEN -1 WHEN $1::text > $2::text THEN 1 ELSE 0 END; END$$",
+         "CREATE OPERATOR CLASS {x}_ops {default} FOR TYPE {type} USING btree AS OPERATOR 1 {o}<, OPERATOR 2 {o}<=,"
+         " OPERATOR 3 {o}=, OPERATOR 4 {o}>=, OPERATOR 5 {o}>, FUNCTION 1 {x}_cmp({type}, {type})")
+
+
+def make(env, names, *statements):
+    env.run(*(each.format(**names) for each in statements))
+    known(env)
+
+
+@pytest.fixture
+def compared(env, bump):
+    """An operator class for int that is not the default one."""
+    names = dict(bump, type="int", default="", o="")
+    make(env, names, *CLASS, "INSERT INTO {t} VALUES (7)")
+    return names
+
+
+@pytest.mark.parametrize("sql", ["INSERT INTO {t} VALUES (2)", "UPDATE {t} SET v = 5",
+                                 "SET enable_seqscan = off; DELETE FROM {t} WHERE v = 7", "CREATE INDEX ON {t} (v {x}_ops)",
+                                 "SET enable_seqscan = off; SELECT v FROM {t} WHERE v = 1", "REINDEX TABLE {t}", "VACUUM FULL {t}"])
+def test_a_write_of_an_operator_class_is_seen(env, compared, sql):
+    make(env, compared, "CREATE INDEX ON {t} (v {x}_ops)")
+    client = env.wire()
+    for each in sql.format(**compared).split("; ")[:-1]:
+        client.ok(each)
+    writes_seen(env, compared, lambda: client.ok(sql.format(**compared).split("; ")[-1]))
+
+
+def test_an_index_that_is_made_past_pgrecall_counts(env, compared):
+    """The digest of the catalog shows it, whether it has expressions or not."""
+    env.probe("SELECT v FROM {counted}".format(**compared)).warm()
+    env.wire_direct().ok("CREATE INDEX ON {t} (v {x}_ops)".format(**compared))
+    client = env.wire()
+
+    def opaque():
+        before = env.stats()["opaque_writes"]
+        client.ok("UPDATE {t} SET v = v + 1".format(**compared))
+        return env.stats()["opaque_writes"] > before
+
+    if not env.proxy.identity:
+        wait_until(opaque, "the index is known")
+    writes_seen(env, compared, lambda: client.ok("UPDATE {t} SET v = v + 1".format(**compared)))
+
+
+@pytest.mark.parametrize("sql", ["INSERT INTO {t}_child VALUES (1)", "DELETE FROM {t} WHERE v = 7"])
+def test_a_write_of_the_index_that_a_foreign_key_looks_into_is_seen(env, compared, sql):
+    make(env, compared, "ALTER TABLE {t} ADD UNIQUE (v)", "CREATE TABLE {t}_child (v int REFERENCES {t} (v))",
+         "INSERT INTO {t}_child SELECT 1 FROM generate_series(1, 1000)", "CREATE INDEX ON {t}_child (v {x}_ops)",
+         "ANALYZE {t}_child")
+    client = env.wire()
+    writes_seen(env, compared, lambda: client.ok(sql.format(**compared)))
+
+
+def test_a_write_of_an_operator_in_an_index_is_seen(env, bump):
+    make(env, bump, "CREATE FUNCTION {x}_plus(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS"
+         " $$BEGIN PERFORM public.{bump}(); RETURN $1; END$$",
+         "CREATE OPERATOR <+> (LEFTARG = int, RIGHTARG = int, FUNCTION = {x}_plus)", "CREATE INDEX ON {t} ((v <+> 1))")
+    client = env.wire()
+    writes_seen(env, bump, lambda: client.ok("INSERT INTO {t} VALUES (2)".format(**bump)))
+
+
+def test_a_write_of_an_exclusion_constraint_is_seen(env, bump):
+    make(env, bump, "CREATE FUNCTION {x}_eq(int, int) RETURNS bool LANGUAGE plpgsql AS"
+         " $$BEGIN PERFORM public.{bump}(); RETURN false; END$$",
+         "CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = {x}_eq, COMMUTATOR = ===)",
+         "CREATE FUNCTION {x}_h(int) RETURNS int LANGUAGE plpgsql AS $$BEGIN RETURN $1; END$$",
+         "CREATE OPERATOR CLASS {x}_h FOR TYPE int USING hash AS OPERATOR 1 ===, FUNCTION 1 {x}_h(int)",
+         "ALTER TABLE {t} ADD EXCLUDE USING hash (v {x}_h WITH ===)")
+    client = env.wire()
+    writes_seen(env, bump, lambda: client.ok("INSERT INTO {t} VALUES (1)".format(**bump)))
+
+
+@pytest.mark.parametrize("table", ["{t}_p", "{t}_p1"])
+@pytest.mark.parametrize("key", ["HASH (v {x}_h)", "HASH ({lies}(v))"])
+def test_a_write_of_a_partition_key_is_seen(env, bump, table, key):
+    make(env, bump, "CREATE FUNCTION {x}_h(int, bigint) RETURNS bigint LANGUAGE plpgsql AS"
+         " $$BEGIN PERFORM public.{bump}(); RETURN $1; END$$",
+         "CREATE OPERATOR CLASS {x}_h FOR TYPE int USING hash AS OPERATOR 1 =, FUNCTION 2 {x}_h(int, bigint)",
+         "CREATE TABLE {t}_p (v int) PARTITION BY " + key,
+         "CREATE TABLE {t}_p1 PARTITION OF {t}_p FOR VALUES WITH (MODULUS 1, REMAINDER 0)")
+    client = env.wire()
+    writes_seen(env, bump, lambda: client.ok(f"INSERT INTO {table} VALUES (2)".format(**bump)))
+
+
+READS = {"order": "SELECT v FROM {t}_e ORDER BY v", "distinct": "SELECT DISTINCT v FROM {t}_e", "group": "SELECT count(*) FROM {t}_e GROUP BY v",
+         "union": "SELECT v FROM {t}_e UNION SELECT v FROM {t}_e", "array": "SELECT a FROM {t}_e ORDER BY a",
+         "row": "SELECT e FROM {t}_e e ORDER BY e", "made_here": "SELECT v FROM (VALUES ('a'::{type}), ('b')) AS s(v) ORDER BY v",
+         "field": "SELECT r FROM {t}_e ORDER BY r", "write": "INSERT INTO {t}_e SELECT v, a, r FROM {t}_e ORDER BY 1"}
+
+
+@pytest.mark.parametrize("how", READS)
+def test_a_write_of_a_default_operator_class_of_a_read_is_seen(env, bump, how):
+    names = dict(bump, type=env.name("mood"), default="DEFAULT", o="#")
+    compares = [text.format(i=i, op=op, **names) for i, op in enumerate(BUILT_IN) for text in (
+        "CREATE FUNCTION {x}_{i}({type}, {type}) RETURNS bool LANGUAGE sql AS 'SELECT $1::text {op} $2::text'",
+        "CREATE OPERATOR #{op} (LEFTARG = {type}, RIGHTARG = {type}, FUNCTION = {x}_{i})")]
+    make(env, names, "CREATE TYPE {type} AS ENUM ('a', 'b')", *compares, *CLASS, "CREATE TYPE {x}_row AS (m {type})",
+         "CREATE TABLE {t}_e (v {type}, a {type}[], r {x}_row)",
+         "INSERT INTO {t}_e VALUES ('b', '{{b}}', '(b)'), ('a', '{{a}}', '(a)')")
+    client = env.wire()
+    writes_seen(env, names, lambda: client.ok(READS[how].format(**names)))
+    make(env, names, "DROP TYPE {type} CASCADE")
+
+
+@pytest.mark.parametrize("how", ["CREATE INDEX ON {t} (v) WHERE v > {lies}(0)", "CREATE INDEX ON {t} ((v + {lies}(0)))",
+                                 "CREATE TABLE {t}_c (CHECK (v > {lies}(0))) INHERITS ({t})"])
+def test_a_write_of_the_planning_of_a_plain_read_is_seen(env, bump, how):
+    make(env, bump, how)
+    client = env.wire()
+    writes_seen(env, bump, lambda: client.rows("SELECT v FROM {t} WHERE v = 1".format(**bump)))
+
+
+def test_an_index_on_what_a_function_makes_of_a_column_keeps_its_readers_hits(env, bump):
+    make(env, bump, "CREATE INDEX ON {t} ({lies}(v))")
+    probe = env.probe("SELECT v FROM {t} WHERE v = 1".format(**bump))
+    probe.warm()
+    env.wire().ok("UPDATE {t} SET v = v + 1".format(**bump))
+    probe.fresh()
+
+
+@pytest.mark.parametrize("extension,columns,index", [
+    ("citext", "c citext UNIQUE", "btree (c)"), ("hstore", "c hstore", "gin (c)"), ("ltree", "c ltree", "gist (c)"),
+    ("pg_trgm", "c text", "gin (c gin_trgm_ops)"), ("btree_gist", "c int", "gist (c)"), ("hstore", "c hstore", "btree ((c -> 'a'))"),
+    ("btree_gist", "c int, d int4range, EXCLUDE USING gist (c WITH =, d WITH &&)", "btree (c)")])
+def test_a_write_to_an_index_of_a_known_extension_outdates_one_table_only(env, plain, extension, columns, index):
+    table = env.name("indexed")
+    env.run(f"CREATE EXTENSION IF NOT EXISTS {extension}", f"CREATE TABLE {table} ({columns})",
+            f"CREATE INDEX ON {table} USING {index}")
+    probe = env.probe(f"SELECT v FROM {plain}")
+    probe.warm()
+    with env.all_hits(len(probe.readers)):
+        env.wire().ok(f"INSERT INTO {table} (c) VALUES (NULL)")
+        probe.check()

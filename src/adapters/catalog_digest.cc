@@ -31,16 +31,18 @@ struct Part {
   std::string_view source;  ///< what follows FROM
 };
 
-constexpr std::array<Part, 29> kParts = {{
+constexpr std::array<Part, 31> kParts = {{
     {"relation", "pg_class WHERE oid NOT IN (SELECT oid FROM skip)"},
     {"column", "pg_attribute WHERE attnum > 0 AND attrelid NOT IN (SELECT oid FROM skip)"},
     {"default", "pg_attrdef WHERE adrelid NOT IN (SELECT oid FROM temp_rel)"},
     {"constraint",
-     "pg_constraint WHERE contype IN ('c', 'f') AND conrelid NOT IN (SELECT oid FROM temp_rel)"},
+     "pg_constraint WHERE contype IN ('c', 'f', 'x') AND conrelid NOT IN (SELECT oid FROM "
+     "temp_rel)"},
     {"inherits", "pg_inherits WHERE inhrelid NOT IN (SELECT oid FROM skip)"},
     {"partitioned", "pg_partitioned_table WHERE partrelid NOT IN (SELECT oid FROM temp_rel)"},
     {"index",
-     "pg_index WHERE (indexprs IS NOT NULL OR indpred IS NOT NULL)"
+     "pg_index WHERE (indexprs IS NOT NULL OR indpred IS NOT NULL"
+     " OR indclass::oid[] && ARRAY(SELECT oid FROM pg_opclass WHERE oid >= 16384))"
      " AND indrelid NOT IN (SELECT oid FROM temp_rel)"},
     {"rule", "pg_rewrite WHERE ev_class NOT IN (SELECT oid FROM temp_rel)"},
     // Those of foreign keys are many, and come and go with the constraint.
@@ -52,6 +54,8 @@ constexpr std::array<Part, 29> kParts = {{
     {"aggregate", "pg_aggregate"},
     {"operator", "pg_operator WHERE oprnamespace NOT IN (SELECT oid FROM temp)"},
     {"opclass", "pg_opclass"},
+    {"amproc", "pg_amproc"},
+    {"amop", "pg_amop"},
     {"type", "pg_type WHERE typtype <> 'c' AND typnamespace NOT IN (SELECT oid FROM temp)"},
     {"enum", "pg_enum"},
     {"range", "pg_range"},

@@ -29,6 +29,7 @@ class Loader {
     views();
     policies();
     write_expressions();
+    operator_classes();
     foreign_keys();
     functions();
     operators_casts_and_types();
@@ -67,6 +68,7 @@ class Loader {
   void policies();
   void add_policy(sql::Relation& relation, const QueryResult& result, size_t row, size_t column);
   void write_expressions();
+  void operator_classes();
   void foreign_keys();
   void functions();
   void operators_casts_and_types();
@@ -210,6 +212,19 @@ void Loader::write_expressions() {
     const bool unreadable = result.is_null(row, 1);
     if (unreadable) catalog_->complete = false;
     owner->write_expressions.emplace_back(unreadable ? sql::kUnreadableText : result.text(row, 1));
+    if (result.boolean(row, 2))
+      owner->planned_expressions.push_back(owner->write_expressions.back());
+  });
+}
+
+void Loader::operator_classes() {
+  for_each(kOperatorClassesQuery, [&](const QueryResult& result, size_t row) {
+    catalog_->operator_classes.push_back(
+        {std::string(result.text(row, 0)), result.oid(row, 1), result.boolean(row, 2)});
+  });
+  for_each(kIndexFunctionsQuery, [&](const QueryResult& result, size_t row) {
+    sql::Relation* owner = relation(result.oid(row, 0));
+    if (owner != nullptr) owner->index_functions.push_back(result.oid(row, 1));
   });
 }
 

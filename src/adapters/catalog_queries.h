@@ -111,28 +111,66 @@ constexpr const char* kPolicyDependenciesQuery =
     " WHERE (d.refclassid = 'pg_class'::regclass AND d.refobjid <> p.polrelid)"
     " OR f.pronamespace <> 'pg_catalog'::regnamespace OR f.oid >= 16384 ORDER BY 1, 2, 3";
 
+#define PGR_NAMES_USERS_CODE(class, object)                                                       \
+  "EXISTS (SELECT FROM pg_depend d WHERE d.classid = '" class "'::regclass AND d.objid = " object \
+                                                              " AND d.refclassid IN "             \
+                                                              "('pg_proc'::regclass, "            \
+                                                              "'pg_operator'::regclass)"          \
+                                                              " AND d.refobjid >= 16384)"
+
 /// From version 17 on, pg_get_expr locks the relation. Expressions of indexes and partition keys
-/// are immutable by their label, so they matter only where the label is a user's.
+/// are immutable by their label, so they matter only where the label is a user's. The third column
+/// says that the planner of a read may run what is constant in it.
 constexpr const char* kWriteExpressionsQuery =
     "WITH " PGR_LOCKED
     // A default names no column: deparsed without its relation, since naming the columns of a wide
     // table takes time that grows with the square of their number.
     ", e AS (SELECT adrelid AS relation, adbin AS expression,"
-    "  CASE WHEN a.attgenerated = '' THEN 0 ELSE adrelid END AS context"
+    "  CASE WHEN a.attgenerated = '' THEN 0 ELSE adrelid END AS context, false AS planned"
     "  FROM pg_attrdef JOIN pg_attribute a ON attrelid = adrelid AND attnum = adnum"
-    " UNION ALL SELECT conrelid, conbin, conrelid FROM pg_constraint WHERE contype = 'c' AND "
-    "conrelid <> 0"
-    " UNION ALL SELECT i.indrelid, x, i.indrelid FROM pg_index i,"
+    " UNION ALL SELECT conrelid, conbin, conrelid, " PGR_NAMES_USERS_CODE("pg_constraint", "c.oid")
+    "  FROM pg_constraint c WHERE contype = 'c' AND conrelid <> 0"
+    " UNION ALL SELECT i.indrelid, x, i.indrelid, true FROM pg_index i,"
     "  LATERAL (VALUES (i.indexprs), (i.indpred)) AS v (x)"
-    "  WHERE x IS NOT NULL AND EXISTS (SELECT FROM pg_depend d"
-    "   WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid"
-    "   AND d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384)"
-    " UNION ALL SELECT k.partrelid, k.partexprs, k.partrelid FROM pg_partitioned_table k"
-    "  WHERE k.partexprs IS NOT NULL AND EXISTS (SELECT FROM pg_depend d"
-    "   WHERE d.classid = 'pg_class'::regclass AND d.objid = k.partrelid"
-    "   AND d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384))"
+    "  WHERE x IS NOT NULL AND " PGR_NAMES_USERS_CODE("pg_class", "i.indexrelid")
+    " UNION ALL SELECT k.partrelid, k.partexprs, k.partrelid, true FROM pg_partitioned_table k"
+    "  WHERE k.partexprs IS NOT NULL AND " PGR_NAMES_USERS_CODE("pg_class", "k.partrelid") ")"
     " SELECT relation, CASE WHEN NOT EXISTS (SELECT FROM locked WHERE locked.relation = e.relation)"
-    " THEN pg_get_expr(expression, context) END FROM e WHERE relation >= 16384";
+    " THEN pg_get_expr(expression, context) END, planned FROM e WHERE relation >= 16384";
+
+/// Functions in C and those of extensions are made by people who would not let a comparison write.
+/// Of a family of initdb only what is exactly of the class counts: others add their own types.
+#define PGR_CLASS_FUNCTIONS                                                                   \
+  "code AS MATERIALIZED (SELECT p.oid FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang" \
+  "  WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal') AND NOT EXISTS"              \
+  "  (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid"      \
+  "   AND d.deptype = 'e')),"                                                                 \
+  " class_function AS MATERIALIZED (SELECT o.oid AS class, m.function FROM"                   \
+  "  (SELECT amprocfamily AS family, amproclefttype AS a, amprocrighttype AS b,"              \
+  "    amproc::oid AS function FROM pg_amproc"                                                \
+  "   UNION ALL SELECT amopfamily, amoplefttype, amoprighttype, oprcode::oid"                 \
+  "    FROM pg_amop JOIN pg_operator p ON p.oid = amopopr) m"                                 \
+  "  JOIN pg_opclass o ON o.opcfamily = m.family"                                             \
+  "   AND (o.oid >= 16384 OR (o.opcintype = m.a AND o.opcintype = m.b))"                      \
+  "  WHERE m.function IN (SELECT oid FROM code))"
+
+/// Sorting and hashing are done by the default classes of btree (403) and hash (405).
+constexpr const char* kOperatorClassesQuery =
+    "WITH " PGR_CLASS_FUNCTIONS
+    " SELECT DISTINCT o.opcname, o.opcintype,"
+    " o.opcdefault AND o.opcmethod IN (403, 405)"
+    " FROM class_function f JOIN pg_opclass o ON o.oid = f.class";
+
+constexpr const char* kIndexFunctionsQuery =
+    "WITH " PGR_CLASS_FUNCTIONS
+    " SELECT DISTINCT relation, function FROM ("
+    "  SELECT i.indrelid AS relation, f.function FROM pg_index i"
+    "   JOIN class_function f ON f.class = ANY (i.indclass)"
+    "  UNION ALL SELECT k.partrelid, f.function FROM pg_partitioned_table k"
+    "   JOIN class_function f ON f.class = ANY (k.partclass)"
+    "  UNION ALL SELECT c.conrelid, o.oprcode::oid FROM pg_constraint c JOIN pg_operator o"
+    "   ON o.oid = ANY (c.conexclop || c.conpfeqop || c.conppeqop || c.conffeqop)"
+    "   WHERE o.oprcode::oid IN (SELECT oid FROM code)) w WHERE relation >= 16384";
 
 constexpr const char* kForeignKeysQuery =
     "SELECT oid, conname, conrelid, confrelid, confupdtype, confdeltype,"
@@ -158,6 +196,8 @@ constexpr const char* kTypesQuery =
     "SELECT oid, typnamespace, typname, typtype, typcategory, typelem, typbasetype FROM pg_type"
     " WHERE " PGR_PERMANENT_SCHEMA("typnamespace");
 
+#undef PGR_CLASS_FUNCTIONS
+#undef PGR_NAMES_USERS_CODE
 #undef PGR_PERMANENT_SCHEMA
 #undef PGR_NAMED_RELATION_KINDS
 #undef PGR_LOCKED

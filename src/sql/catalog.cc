@@ -40,6 +40,7 @@ void Catalog::index() {
   index_by_name(operators, operator_by_name_);
   index_by_name(types, type_by_name_);
   index_casts();
+  index_operator_classes();
 }
 
 void Catalog::index_casts() {
@@ -54,6 +55,29 @@ void Catalog::index_casts() {
     if (cast.only_explicit) continue;
     if (to_users) code_converted_.insert(cast.target);
     if (!from_users && !to_users) code_converts_built_ins_ = true;
+  }
+}
+
+void Catalog::index_operator_classes() {
+  for (const OperatorClass& entry : operator_classes) {
+    if (entry.sorts_unasked) code_converted_.insert(entry.input);
+  }
+  // A foreign key looks rows up on the other side, by an index of it.
+  std::vector<std::pair<Oid, std::vector<Oid>>> found;
+  for (auto& [oid, relation] : relations) {
+    for (const ForeignKey& key : relation.referenced_by) {
+      const Relation* child = this->relation(key.child);
+      if (!relation.index_functions.empty())
+        found.emplace_back(key.child, relation.index_functions);
+      if (child != nullptr && !child->index_functions.empty())
+        found.emplace_back(oid, child->index_functions);
+    }
+  }
+  for (const auto& [oid, called] : found) {
+    const auto other = relations.find(oid);
+    if (other == relations.end()) continue;
+    std::vector<Oid>& known = other->second.index_functions;
+    known.insert(known.end(), called.begin(), called.end());
   }
 }
 

@@ -180,6 +180,15 @@ bool is_concurrent_detach(const PgQuery__AlterTableStmt& statement) {
   return false;
 }
 
+/// What code that runs beside a definition leaves. What is opaque merely for a name that the
+/// catalog does not know yet is not counted: every migration has such names.
+void add_code(const Facts& facts, StatementAnalysis& out) {
+  out.session_effects |= facts.session_effects & ~uint32_t{kSessionUnknown};
+  if (facts.runs_code) out.session_effects |= kSessionUnknown;
+  if (facts.cluster) out.effect = Effect::kCluster;
+  out.locks = facts.locks;
+}
+
 /// ALTER TABLE rewrites rows, also those of children: its expressions and the tables' own run.
 void add_rewrite_effects(const StatementInput& input, const Node& node, StatementAnalysis& out) {
   if (input.catalog == nullptr) {
@@ -201,20 +210,41 @@ void add_rewrite_effects(const StatementInput& input, const Node& node, Statemen
     }
     out.self_committing = is_concurrent_detach(*node.alter_table_stmt);
   }
-  // What is opaque merely for a name that the catalog does not know yet is left by every migration.
-  out.session_effects |= facts.session_effects & ~uint32_t{kSessionUnknown};
-  if (facts.runs_code) out.session_effects |= kSessionUnknown;
-  if (facts.cluster) out.effect = Effect::kCluster;
-  out.locks = facts.locks;
+  add_code(facts, out);
 }
 
-/// Functions that an index may call are labelled IMMUTABLE; the catalog does not say which do.
+/// The bounds of a partition are computed, and rows of a default partition looked through.
+void add_partition_effects(const StatementInput& input, const PgQuery__CreateStmt& statement,
+                           StatementAnalysis& out) {
+  if (statement.partbound == nullptr) return;
+  if (input.catalog == nullptr) {
+    out.session_effects |= kSessionUnknown;
+    return;
+  }
+  Facts facts;
+  Expansion expansion(*input.catalog);
+  QueryWalker walker(*input.names, facts, expansion);
+  walker.expression(&statement.partbound->base);
+  for (size_t i = 0; i < statement.n_inh_relations; ++i) {
+    const Node* node = statement.inh_relations[i];
+    if (node->node_case != PG_QUERY__NODE__NODE_RANGE_VAR) continue;
+    const RangeVar& name = *node->range_var;
+    const FoundRelation found =
+        input.names->find_relation(name.catalogname, name.schemaname, name.relname, facts);
+    if (found.relation != nullptr) walker.judge_write_expressions(*found.relation);
+  }
+  add_code(facts, out);
+}
+
+/// Functions that an index may call are labelled IMMUTABLE, save those of operator classes; the
+/// catalog does not say which do.
 bool has_user_index_functions(const Catalog& catalog) {
-  return std::any_of(catalog.functions.begin(), catalog.functions.end(), [](const auto& entry) {
-    const Function& function = entry.second;
-    return function.volatility == 'i' && function.kind == 'f' &&
-           judge_function(function) == Verdict::kUserCode;
-  });
+  return catalog.code_compares() ||
+         std::any_of(catalog.functions.begin(), catalog.functions.end(), [](const auto& entry) {
+           const Function& function = entry.second;
+           return function.volatility == 'i' && function.kind == 'f' &&
+                  judge_function(function) == Verdict::kUserCode;
+         });
 }
 
 void maintenance(const StatementInput& input, bool runs_indexes, bool self_committing,
@@ -243,6 +273,12 @@ void create_index(const StatementInput& input, const PgQuery__IndexStmt& stateme
       walker.expression(statement.index_params[i]);
     }
     walker.expression(statement.where_clause);
+    if (const RangeVar* name = statement.relation) {
+      const Relation* found =
+          input.names->find_relation(name->catalogname, name->schemaname, name->relname, facts)
+              .relation;
+      if (found != nullptr) walker.judge_conversions(*found);
+    }
   }
   if (facts.opaque) {
     const bool self_committing = out.self_committing;
@@ -291,6 +327,8 @@ void define(const StatementInput& input, const Node& node, StatementAnalysis& ou
     case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT:
     case PG_QUERY__NODE__NODE_ALTER_DOMAIN_STMT:
       return add_rewrite_effects(input, node, out);
+    case PG_QUERY__NODE__NODE_CREATE_STMT:
+      return add_partition_effects(input, *node.create_stmt, out);
     case PG_QUERY__NODE__NODE_CREATE_EXTENSION_STMT:
     case PG_QUERY__NODE__NODE_ALTER_EXTENSION_STMT:
     case PG_QUERY__NODE__NODE_IMPORT_FOREIGN_SCHEMA_STMT:

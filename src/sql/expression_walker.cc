@@ -97,6 +97,12 @@ void QueryWalker::visit_inner(const Node* node) {
         judge_operator(name_of(node->sort_by->n_use_op, node->sort_by->use_op));
       }
       break;
+    case PG_QUERY__NODE__NODE_INDEX_ELEM:
+      operator_class(node->index_elem->n_opclass, node->index_elem->opclass);
+      break;
+    case PG_QUERY__NODE__NODE_CONSTRAINT:
+      exclusion(*node->constraint);
+      break;
     case PG_QUERY__NODE__NODE_CASE_EXPR:
       if (node->case_expr->arg != nullptr) judge_operator({{}, {}, "="});
       break;
@@ -243,6 +249,26 @@ void QueryWalker::operators(const PgQuery__AExpr& expression) {
       return;
     default:
       judge_operator(name_of(expression.n_name, expression.name));
+  }
+}
+
+/// Of whatever access method and schema: names of operator classes are not resolved.
+void QueryWalker::operator_class(size_t count, Node* const* name) {
+  const std::string_view wanted = name_of(count, name).name;
+  if (wanted.empty()) return;
+  for (const OperatorClass& known : names_.catalog().operator_classes) {
+    if (known.name == wanted) return run_cast(in_context("operator class " + known.name));
+  }
+}
+
+/// EXCLUDE (element WITH operator, ...): pairs of an index element and an operator's name.
+void QueryWalker::exclusion(const PgQuery__Constraint& constraint) {
+  for (size_t i = 0; i < constraint.n_exclusions; ++i) {
+    const Node* pair = constraint.exclusions[i];
+    if (pair->node_case != PG_QUERY__NODE__NODE_LIST || pair->list->n_items < 2) continue;
+    const Node* name = pair->list->items[1];
+    if (name->node_case != PG_QUERY__NODE__NODE_LIST) continue;
+    judge_operator(name_of(name->list->n_items, name->list->items));
   }
 }
 

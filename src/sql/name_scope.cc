@@ -225,12 +225,28 @@ TypeFacts NameScope::facts_of(const Type& type, int depth) const {
   result.is_user = !built_in && type.kind != 'e' && !of_vouched_extension(type);
   result.is_domain = type.kind == 'c' && is_domain(type.oid);
   note_casts(type.oid, result);
+  if (catalog_.code_compares()) note_parts(type, depth, result);
   return result;
 }
 
 void NameScope::note_casts(Oid type, TypeFacts& facts) const {
   facts.cast_runs_code = facts.cast_runs_code || catalog_.code_casts_to(type);
   facts.converted_by_code = facts.converted_by_code || catalog_.code_converts(type);
+}
+
+/// Rows and ranges are compared by comparing what they hold; of some the catalog does not know
+/// what.
+void NameScope::note_parts(const Type& type, int depth, TypeFacts& facts) const {
+  if (type.oid < kFirstNormalOid) return;
+  if (type.kind == 'r' || type.kind == 'm') facts.converted_by_code = true;
+  if (type.kind != 'c') return;
+  const Relation* shape = catalog_.relation(type.schema, type.name);
+  const auto is_code = [&](const Column& column) {
+    const auto found = catalog_.types.find(column.type);
+    return found == catalog_.types.end() || facts_of(found->second, depth + 1).converted_by_code;
+  };
+  facts.converted_by_code = facts.converted_by_code || shape == nullptr ||
+                            std::any_of(shape->columns.begin(), shape->columns.end(), is_code);
 }
 
 bool NameScope::is_type_name(std::string_view name, TypeFacts& type) const {

@@ -75,6 +75,7 @@ class NameScope {
   bool visible(Oid schema, std::string_view qualifier) const;
   void note_path(std::string_view qualifier, Facts& facts) const;
   TypeFacts facts_of(const Type& type, int depth) const;
+  void note_parts(const Type& type, int depth, TypeFacts& facts) const;
   void note_casts(Oid type, TypeFacts& facts) const;
   bool is_trusted(Oid oid, int depth) const;
   bool of_vouched_extension(const Type& type) const;

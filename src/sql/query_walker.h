@@ -55,6 +55,7 @@ class QueryWalker {
   void refresh(const Relation& matview);
   /// Defaults, checks and generated columns of `relation`, and the checks of its domains.
   void judge_write_expressions(const Relation& relation);
+  void judge_conversions(const Relation& relation);
 
  private:
   /// `is_plain`: values of this column are no text, or literals and parameters as they stand.
@@ -120,6 +121,8 @@ class QueryWalker {
   void column_ref(const ColumnRef& ref);
   void attribute(std::string_view name);
   void system_column(std::string_view name);
+  void operator_class(size_t count, Node* const* name);
+  void exclusion(const PgQuery__Constraint& constraint);
   void operators(const PgQuery__AExpr& expression);
   void sub_link(const PgQuery__SubLink& link);
   void type_cast(const PgQuery__TypeCast& cast);
@@ -144,7 +147,9 @@ class QueryWalker {
   bool begin_read(const Relation& relation, bool inherit);
   void check_kind(const Relation& relation);
   void check_columns(const Relation& relation);
-  void judge_conversions(const Relation& relation);
+  void judge_planning(const Relation& relation);
+  bool judge_constants(const Message* message);
+  void apply_code(const NameScope::Judged& judged, std::string_view name);
   void read_view(const Relation& view);
   void read_policies(const Relation& relation);
   void judge_listed_function(Oid oid);

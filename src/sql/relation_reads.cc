@@ -69,8 +69,12 @@ void QueryWalker::read(const Relation& relation, bool inherit) {
   check_kind(relation);
   check_columns(relation);
   judge_conversions(relation);
+  judge_planning(relation);
   if (inherit && !relation.children.empty()) {
-    for (const Relation* member : family_members(catalog, relation)) check_kind(*member);
+    for (const Relation* member : family_members(catalog, relation)) {
+      check_kind(*member);
+      if (member != &relation) judge_planning(*member);
+    }
   }
   if (relation.row_security) read_policies(relation);
   if (relation.kind == 'v') read_view(relation);
@@ -108,13 +112,55 @@ void QueryWalker::check_columns(const Relation& relation) {
   }
 }
 
-/// Values of these columns may be converted by functions of users without a word of it in the text.
+/// Values of these columns may be converted or compared by functions of users without a word of it
+/// in the text. Nothing converts built-in types, but their order may be one of users.
 void QueryWalker::judge_conversions(const Relation& relation) {
+  const bool compares = names_.catalog().code_compares();
   for (const Column& column : relation.columns) {
-    if (column.type < kFirstNormalOid || !names_.type(column.type).converted_by_code) continue;
-    return run_cast(in_context("cast of " + names_.describe(relation.schema, relation.name) + "." +
-                               column.name));
+    if (column.type < kFirstNormalOid && !compares) continue;
+    if (!names_.type(column.type).converted_by_code) continue;
+    return run_cast(in_context("values of " + names_.describe(relation.schema, relation.name) +
+                               "." + column.name));
   }
+}
+
+/// The planner loads the indexes and checks of what is read, and runs what is constant in them; an
+/// index may be scanned, or compared with, whatever the text says.
+void QueryWalker::judge_planning(const Relation& relation) {
+  for (const Oid oid : relation.index_functions) judge_listed_function(oid);
+  for (const std::string& text : relation.planned_expressions) {
+    const auto parsed = parse_catalog_text("SELECT (" + text + "\n)");
+    const Node* node = parsed != nullptr ? parsed->statements[0].node : nullptr;
+    if (node == nullptr) {
+      run_cast(in_context("a check or index of " + relation.name));
+    } else {
+      judge_constants(inner(node));
+    }
+  }
+}
+
+/// True if a column is named in it. Functions and operators that only have constants are judged.
+bool QueryWalker::judge_constants(const Message* message) {
+  bool has_column = message->descriptor == &pg_query__column_ref__descriptor;
+  for_each_child(message, [&](const Message* child) {
+    if (judge_constants(child)) has_column = true;
+  });
+  if (has_column) return true;
+  if (message->descriptor == &pg_query__func_call__descriptor) {
+    const auto& call = *reinterpret_cast<const FuncCall*>(message);
+    const QualifiedName name = name_of(call.n_funcname, call.funcname);
+    apply_code(names_.judge_call(name, static_cast<int>(call.n_args), facts_), name.name);
+  } else if (message->descriptor == &pg_query__a__expr__descriptor) {
+    const auto& expression = *reinterpret_cast<const PgQuery__AExpr*>(message);
+    const QualifiedName name = name_of(expression.n_name, expression.name);
+    apply_code(names_.judge_operator(name, facts_), name.name);
+  }
+  return false;
+}
+
+/// Of what a text of the catalog calls, only what may run code of users counts.
+void QueryWalker::apply_code(const NameScope::Judged& judged, std::string_view name) {
+  if (judged.verdict >= Verdict::kUnknown) apply(judged, name);
 }
 
 void QueryWalker::read_view(const Relation& view) {

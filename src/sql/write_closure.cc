@@ -91,6 +91,7 @@ void QueryWalker::write_one(const Write& write, std::vector<Write>& pending) {
     if (member->has_rules) make_opaque_for("rules of ", *member);
     if (member->has_user_triggers) make_opaque_for("triggers of ", *member);
     if (member->row_security) read_policies(*member);
+    if (write.kind != WriteKind::kTruncate) judge_planning(*member);
     if (write.kind == WriteKind::kInsert || write.kind == WriteKind::kUpdate) {
       judge_write_expressions(*member);
     }
@@ -99,6 +100,10 @@ void QueryWalker::write_one(const Write& write, std::vector<Write>& pending) {
     foreign_key_actions(of_member, pending);
     for (const Relation* ancestor : partitioned_ancestors(catalog, *member)) {
       if (ancestor->has_user_triggers) make_opaque_for("triggers of ", *ancestor);
+      // Its key is computed for a row that is put into the partition itself.
+      if (write.kind == WriteKind::kInsert || write.kind == WriteKind::kUpdate) {
+        judge_write_expressions(*ancestor);
+      }
       foreign_key_actions({ancestor, write.kind, false, std::nullopt}, pending);
     }
   }
@@ -161,6 +166,7 @@ void QueryWalker::judge_write_expressions(const Relation& relation) {
   if (std::find(done.begin(), done.end(), relation.oid) != done.end()) return;
   done.push_back(relation.oid);
   judge_conversions(relation);
+  for (const Oid oid : relation.index_functions) judge_listed_function(oid);
   const std::string name = names_.describe(relation.schema, relation.name);
   for (const Column& column : relation.columns) {
     if (column.type < kFirstNormalOid || !names_.is_domain(column.type)) continue;

@@ -100,6 +100,11 @@ class Builder {
     find(child).parents.push_back(oid(parent));
   }
 
+  /// A btree operator class that calls a function of users.
+  void operator_class(const std::string& name, const std::string& type, bool sorts_unasked) {
+    catalog_.operator_classes.push_back({name, type_oid(type), sorts_unasked});
+  }
+
   Oid function(const std::string& name, char volatility, int16_t arguments,
                const std::string& result, Oid schema = kPublic) {
     Function function;
@@ -336,6 +341,7 @@ void add_types(Builder& b) {
   b.type("weird", 'b', 'U');
   b.type("minted", 'e', 'E');
   b.type("coined", 'e', 'E');
+  b.type("ranked", 'e', 'E');
   b.relation("t_mood", "id int4 m mood");
   b.relation("t_email", "id int4 e email");
   b.relation("t_weird", "id int4 w weird");
@@ -355,10 +361,34 @@ void add_functions(Builder& b) {
   b.cast("coined", "int4", b.function("melt", 'v', 1, "int4"), false);
 }
 
+/// What indexes, keys and the order of a type call without being named.
+void add_comparisons(Builder& b) {
+  const Oid compares = b.function("compare", 'v', 2, "int4");
+  b.operator_class("odd_ops", "int4", false);
+  b.operator_class("ranked_ops", "ranked", true);
+  b.relation("t_ranked", "id int4 r ranked");
+  b.relation("t_odd", "id int4").index_functions = {compares};
+  b.relation("t_odd_child", "id int4 odd_id int4");
+  b.key("t_odd", "t_odd_child", 'a', 'a');
+  Relation& folded = b.relation("t_folded", "id int4");
+  folded.planned_expressions = {"(id > public.immutable_one(0))"};
+  folded.write_expressions = folded.planned_expressions;
+  Relation& computed = b.relation("t_computed", "id int4");
+  computed.planned_expressions = {"(public.immutable_one(id) + 1)"};
+  computed.write_expressions = computed.planned_expressions;
+  Relation& indexed = b.relation("t_indexed", "id int4 h hstore");
+  indexed.planned_expressions = {"(h OPERATOR(public.->) 'a'::text)"};
+  indexed.write_expressions = indexed.planned_expressions;
+  b.relation("t_keyed", "id int4", 'p').index_functions = {compares};
+  b.relation("t_keyed_1", "id int4");
+  b.inherit("t_keyed", "t_keyed_1");
+}
+
 Catalog build() {
   Builder builder;
   add_types(builder);
   add_functions(builder);
+  add_comparisons(builder);
   add_django(builder);
   add_references(builder);
   add_families(builder);

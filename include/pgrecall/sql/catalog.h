@@ -61,6 +61,12 @@ struct Relation {
   /// Defaults, generated columns, checks, and expressions of indexes and partition keys that call
   /// functions outside pg_catalog, as SQL text.
   std::vector<std::string> write_expressions;
+  /// Of these, checks and those of indexes and partition keys that name functions or operators of
+  /// users: the planner of a read runs what is constant in them.
+  std::vector<std::string> planned_expressions;
+  /// Functions of users that its indexes, keys and exclusion constraints call; none that is in C
+  /// or of an extension.
+  std::vector<Oid> index_functions;
   std::vector<ForeignKey> referenced_by;  ///< foreign keys of others that point here
 };
 
@@ -110,6 +116,13 @@ struct Cast {
   bool only_explicit = false;  ///< otherwise PostgreSQL applies it unasked, too
 };
 
+/// An operator class that calls a function of users, as in `Relation::index_functions`.
+struct OperatorClass {
+  std::string name;
+  Oid input = kInvalidOid;     ///< the type whose values it compares
+  bool sorts_unasked = false;  ///< for ORDER BY, DISTINCT and kin of that type
+};
+
 /// Immutable once built; shared by all threads as `std::shared_ptr<const Catalog>`. The builder
 /// (adapters) fills the maps and calls `index()` once. Pointers live as long as the snapshot.
 class Catalog {
@@ -133,6 +146,7 @@ class Catalog {
   std::unordered_map<Oid, Operator> operators;
   std::unordered_map<Oid, Type> types;
   std::vector<Cast> casts;
+  std::vector<OperatorClass> operator_classes;
   std::unordered_map<Oid, Role> roles;
   std::unordered_map<Oid, std::string> schemas;
   /// Who was given USAGE on a schema that not everybody may use. Absent: everybody.
@@ -157,14 +171,18 @@ class Catalog {
 
   /// A cast that names this type may call a function that is not known to be harmless.
   bool code_casts_to(Oid type) const { return code_targets_.contains(type); }
-  /// So may any expression or assignment with a value of this type, which is one of users.
+  /// So may any expression or assignment with a value of this type: by a cast, or because it is
+  /// compared.
   bool code_converts(Oid type) const { return code_converted_.contains(type); }
   /// As `code_converts` between built-in types: any statement may run it.
   bool casts_run_code() const { return !code_targets_.empty() || !code_converted_.empty(); }
   bool code_converts_built_ins() const { return code_converts_built_ins_; }
+  /// Values of types of users may be compared by their functions, those inside rows and ranges too.
+  bool code_compares() const { return !operator_classes.empty(); }
 
  private:
   void index_casts();
+  void index_operator_classes();
 
   std::unordered_set<Oid> code_targets_;
   std::unordered_set<Oid> code_converted_;
