@@ -525,3 +525,25 @@ def test_a_portal_bound_before_a_query_writes_where_its_names_led(env):
     client.read_ready().checked()
     client.ok("COMMIT")
     assert probe.fresh() == [("2",)]
+
+
+def test_a_text_that_was_parsed_before_a_definition_is_parsed_again_after_it(lone):
+    table = lone.name("defined")
+    parsed = wire.parse("s", "SELECT 1 AS v")
+    client, other = lone.wire(), lone.wire()
+    unit(client, parsed).checked()
+    client.ok(f"CREATE TABLE {table} (v int)")
+    unit(other, parsed).checked()
+
+
+def test_the_unnamed_statement_of_one_client_is_not_anothers_after_a_definition(lone):
+    table = lone.name("defined")
+    client, other, third = lone.wire(), lone.wire(), lone.wire()
+    client.ok(f"CREATE TABLE {table} AS SELECT 'mine' AS v")
+    unit(client, wire.parse("", f"SELECT v FROM {table}")).checked()
+    unit(third, wire.parse("", "SELECT 1") + wire.bind("", "") + wire.execute("")).checked()
+    with lone.direct().cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {table} ADD w int")
+    lone.settle()
+    assert unit(other, wire.bind("", "") + wire.execute("")).sqlstate == "26000"
+

@@ -68,8 +68,11 @@ void SessionCore::adopt(upstream::ServerConnection& leased) {
   // Statements prepared under an older catalog may have another result type by now.
   const uint64_t version = database->current_version();
   if (version == 0 || leased.statements_version != version) {
-    if (leased.statements.size() > 0) leased.query_silently("DEALLOCATE ALL");
-    leased.statements.clear();
+    leased.statements.doubt_all();
+    if (leased.statements.doubtful() > 0) {
+      leased.query_silently("DEALLOCATE ALL");
+      leased.statements.clear();  // a Query ends the unnamed statement, too
+    }
     leased.statements_version = version;
   }
 }
