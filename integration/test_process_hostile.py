@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from support import wire
+from support import freshness, wire
 from support.environment import Environment
 from support.waiting import wait_until
 
@@ -151,3 +151,89 @@ def test_a_database_whose_last_client_leaves_meanwhile_can_be_dropped(own):
     client.read_ready().checked()
     client.close()
     dropper.read_ready().checked()
+
+
+@pytest.fixture
+def configured(new_postgres, new_proxy, request):
+    """A server of its own, whose configuration may change."""
+    server = new_postgres(**getattr(request, "param", {}))
+    server.create_database("own")
+    proxy = new_proxy(server.port)
+    proxy.wait_catalog("own")
+    environment = Environment(server, proxy, "own")
+    yield environment
+    environment.close()
+    proxy.assert_alive()
+
+
+def reload_with(env, setting):
+    """Past pgrecall: until it has noticed, its reads are as old as feed.catalog_interval allows."""
+    def version():
+        return next(each["catalog_version"] for each in env.stats()["control"] if each["database"] == "own")
+    before = version()
+    with env.direct().cursor() as cursor:
+        cursor.execute(f"ALTER SYSTEM SET {setting}")
+        cursor.execute("SELECT pg_reload_conf()")
+    wait_until(lambda: version() > before, "the reload is known")
+
+
+BOTH_LOGINS = pytest.mark.parametrize("configured", [{}, {"auth": "scram-sha-256"}], indirect=True,
+                                      ids=["trusted", "relayed"])
+
+
+@BOTH_LOGINS
+@pytest.mark.parametrize("pinned", ["", "LISTEN news", "CREATE TEMP TABLE mine (v int)", "SET work_mem = '8MB'"])
+def test_a_search_path_changed_by_a_reload_decides_what_names_mean(configured, pinned):
+    env = configured
+    env.run("CREATE SCHEMA other", "CREATE TABLE t AS SELECT 1 AS v", "CREATE TABLE other.t AS SELECT 2 AS v")
+    probe = env.probe("SELECT v FROM t", modes=(freshness.SIMPLE,))
+    writer = env.wire()
+    if pinned:
+        writer.ok(pinned)
+        assert writer.rows("SELECT v FROM t") == [("1",)]
+    probe.warm()
+    reload_with(env, "search_path = other, public")
+    probe.warm()
+    assert probe.reads() == [[("2",)]]
+    writer.ok("UPDATE t SET v = 3")
+    assert writer.rows("SELECT v FROM t") == [("3",)]
+    assert probe.fresh() == [("3",)]
+
+
+@BOTH_LOGINS
+def test_an_isolation_changed_by_a_reload_counts(configured):
+    env = configured
+    env.run("CREATE TABLE t AS SELECT 1 AS v")
+    probe = env.probe("SELECT v FROM t", modes=(freshness.SIMPLE,))
+    old, writer = env.wire(), env.wire()
+    probe.warm()
+    reload_with(env, "default_transaction_isolation = 'repeatable read'")
+    with env.no_hits():
+        old.ok("BEGIN")
+        assert old.rows("SHOW transaction_isolation") == [("repeatable read",)]
+        assert old.rows("SELECT v FROM t") == [("1",)]
+        writer.ok("UPDATE t SET v = 2")
+        assert old.rows("SELECT v FROM t") == [("1",)]
+        assert probe.check() == [("2",)]
+        old.ok("COMMIT")
+        assert old.rows("SELECT v FROM t") == [("2",)]
+    reload_with(env, "default_transaction_isolation = 'read committed'")
+    probe.fresh()
+
+
+def test_a_reload_inside_a_transaction_is_not_missed(configured):
+    """Where a connection cannot be asked again what it writes counts as anything."""
+    env = configured
+    env.run("CREATE SCHEMA other", "CREATE TABLE t AS SELECT 1 AS v", "CREATE TABLE other.t AS SELECT 1 AS v")
+    probe = env.probe("SELECT v FROM other.t", modes=(freshness.SIMPLE, freshness.EXTENDED))
+    probe.warm()
+    writer, reader = env.wire(), env.wire()
+    writer.ok("BEGIN")
+    writer.ok("SELECT count(*) FROM pg_class")
+    reload_with(env, "search_path = other, public")
+    assert reader.rows("SHOW search_path") == [("other, public",)]
+    env.probe("SELECT v FROM t", modes=(freshness.SIMPLE,)).warm()
+    probe.warm()
+    writer.ok("UPDATE t SET v = 2")
+    writer.ok("COMMIT")
+    assert probe.fresh() == [("2",)]

@@ -272,6 +272,7 @@ void ControlPlane::refresh(Record& record) {
     record.certain = record.certain || certain;
   }
   if (!digest.ok()) return lost(record, digest.error());
+  note_configuration(record, *digest);
   if (!certain && record.catalog && record.digest == *digest && record.catalog->complete) {
     record.state->publish(record.catalog, suspicions);
   } else if (!load(record, suspicions, certain, *digest)) {
@@ -283,6 +284,15 @@ void ControlPlane::refresh(Record& record) {
     std::erase(record.fences, fence);
   }
   record.next = Clock::now() + config_.feed.catalog_interval;
+}
+
+/// Before the epochs move and anything is current again: whoever plans or stores after that looks
+/// at the configuration that its connection was inspected under.
+void ControlPlane::note_configuration(Record& record, std::string_view digest) {
+  const size_t at = digest.find(" configured=");
+  const std::string_view configured = digest.substr(at, digest.find(" started=") - at);
+  if (!record.configured.empty() && record.configured != configured) configuration_.fetch_add(1);
+  record.configured = configured;
 }
 
 bool ControlPlane::load(Record& record, uint64_t suspicions, bool certain,

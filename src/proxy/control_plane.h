@@ -58,6 +58,7 @@ class ControlPlane final : public session::CatalogPort {
     std::optional<adapters::ControlConnection> connection;
     std::shared_ptr<const sql::Catalog> catalog;
     std::string digest;
+    std::string configured;  ///< when the server read its configuration last
     std::string error;
     bool wanted = false;   ///< somebody asked for a re-read
     bool certain = false;  ///< the catalog did change
@@ -83,6 +84,7 @@ class ControlPlane final : public session::CatalogPort {
   bool connect(Record& record);
   void lost(Record& record, const Error& error);
   void refresh(Record& record);
+  void note_configuration(Record& record, std::string_view digest);
   bool load(Record& record, uint64_t suspicions, bool certain, const std::string& digest);
   void answer(Record& record);
   void check_watches();

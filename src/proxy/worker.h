@@ -116,6 +116,8 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   void close_remote(upstream::ServerRef server, upstream::Pool& pool);
   void place_freed(upstream::Pool& pool, upstream::ServerRef server);
   bool may_connect(const upstream::Pool& pool) const;
+  bool outdated(const upstream::ServerConnection& server) const;
+  void inspect_again(upstream::ServerConnection& server) override;
   bool expired(const ServerLink& link) const;
   void review_pinned();
   void expire_catalogs();

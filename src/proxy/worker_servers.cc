@@ -29,6 +29,15 @@ bool Worker::may_connect(const Pool& pool) const {
   return shared_.config.auth.mode == config::AuthMode::kTrust || pool.unchallenged();
 }
 
+bool Worker::outdated(const upstream::ServerConnection& server) const {
+  return server.baseline()->configuration != shared_.databases.port().configuration();
+}
+
+void Worker::inspect_again(upstream::ServerConnection& server) {
+  server.configuration = shared_.databases.port().configuration();
+  server.inspect_again();
+}
+
 upstream::ServerConnection* Worker::acquire(session::ClientSession& session, bool login) {
   ClientLink* link = clients_.find(session.id());
   PGR_ASSERT(link != nullptr && session.pool() != nullptr);
@@ -40,6 +49,13 @@ upstream::ServerConnection* Worker::acquire(session::ClientSession& session, boo
   while (grant.kind == Grant::Kind::kUse && grant.server.worker == index_) {
     ServerLink* server = servers_.find(grant.server.server);
     if (server != nullptr && !server->closing) {
+      if (outdated(*server->connection)) {
+        loop_->defer([this, id = server->id, client = session.id(), &pool] {
+          give_local(id, client, pool);
+          flush_outputs();
+        });
+        return nullptr;
+      }
       server->connection->set_user(&session);
       return server->connection.get();
     }
@@ -127,6 +143,7 @@ void Worker::give_local(SlotId server, SlotId session, Pool& pool) {
   }
   if (!wanted) return server_idle(*link->connection);
   link->connection->set_user(&client->session);
+  if (outdated(*link->connection)) inspect_again(*link->connection);
   client->session.on_lease(*link->connection);
 }
 
@@ -138,9 +155,11 @@ void Worker::stop_waiting(session::ClientSession& session) {
 }
 
 void Worker::server_ready(upstream::ServerConnection& server) {
-  // Only now is it known that there is such a database.
-  server.observer = std::make_unique<session::TrackedWrites>(
-      server, shared_.databases, shared_.epochs, shared_.prepared, shared_.pools);
+  if (!server.observer) {
+    // Only now is it known that there is such a database.
+    server.observer = std::make_unique<session::TrackedWrites>(
+        server, shared_.databases, shared_.epochs, shared_.prepared, shared_.pools);
+  }
   server.pool_generation = server.pool->set_baseline(server.baseline());
 }
 
@@ -242,6 +261,7 @@ void Worker::server_connected(ServerLink& link) {
   for (int i = 0; i < 3; ++i) nonce += std::to_string(net::secure_random_u64());
   link.relayed_login = !client->session.logged_in();
   link.connection->set_user(&client->session);
+  link.connection->configuration = shared_.databases.port().configuration();
   link.connection->start(std::move(password), std::move(nonce));
   client->session.on_lease(*link.connection);
 }

@@ -17,6 +17,7 @@ BypassReason ReadPath::reason_now(const ReadRequest& request) const {
   if (request.entry->reason != BypassReason::kNoBypass) return request.entry->reason;
   if (core.context->cache_off) return BypassReason::kCacheOff;
   if (core.status == 'E') return BypassReason::kFailedTransaction;
+  if (core.outdated()) return BypassReason::kUnsettledSettings;
   const bool snapshot = core.snapshot_isolation || !core.context->read_committed;
   if (snapshot && !fault(Fault::kSnapshotIsolation)) return BypassReason::kIsolation;
   if (core.server != nullptr) {

@@ -29,6 +29,12 @@ void SessionCore::hang_up() {
 
 bool SessionCore::ensure_lease() {
   if (waiting || setting_up) return false;
+  if (must_renew()) {
+    waiting = true;
+    opening = std::exchange(server, nullptr);
+    worker.host.inspect_again(*opening);
+    return false;
+  }
   if (server == nullptr) {
     upstream::ServerConnection* leased = worker.host.acquire(session, false);
     if (leased == nullptr) {
@@ -45,6 +51,13 @@ bool SessionCore::ensure_lease() {
   setting_up = true;
   server->query_silently(sql, upstream::kSettingsNote);
   return false;
+}
+
+bool SessionCore::must_renew() const {
+  if (server == nullptr || !outdated() || status != 'I' || mid_message) return false;
+  // Of what opaque code has set nobody knows what it would have to be set to again.
+  if (ran_opaque_code() || reviewing) return false;
+  return server->queue().empty() && !server->queue().unsynced();
 }
 
 void SessionCore::settings_confirmed() {
@@ -65,6 +78,7 @@ void SessionCore::adopt(upstream::ServerConnection& leased) {
   }
   settings.server_has(leased.applied);
   refresh_context();
+  if (!lazy.empty() && !context->read_committed) snapshot_isolation = true;
   // Statements prepared under an older catalog may have another result type by now.
   const uint64_t version = database->current_version();
   if (version == 0 || leased.statements_version != version) {
@@ -151,7 +165,7 @@ void SessionCore::refresh_context() {
 }
 
 bool SessionCore::opens_lazily() const {
-  return worker.shared.config.pool.lazy_begin && server == nullptr && status == 'I';
+  return worker.shared.config.pool.lazy_begin && server == nullptr && status == 'I' && !outdated();
 }
 
 }  // namespace pgrecall::session

@@ -120,7 +120,16 @@ struct SessionCore {
   void hang_up();
 
   /// A server connection is there, with this client's settings confirmed.
-  bool set_up() const { return server != nullptr && !setting_up && settings_fit(); }
+  bool set_up() const {
+    return server != nullptr && !setting_up && settings_fit() && !must_renew();
+  }
+  /// The server has read its configuration again since `baseline` was: names, texts and isolation
+  /// may not be what `context` says.
+  bool outdated() const {
+    return baseline->configuration != worker.shared.databases.port().configuration();
+  }
+  /// Then what is kept between transactions is inspected again before its next use.
+  bool must_renew() const;
   /// In a failed transaction nothing can be set, and what was changed is taken back at its end.
   bool settings_fit() const { return settings.synchronised() || status == 'E'; }
   /// Makes `set_up` true, or false for now: then the session goes on when it is.

@@ -28,6 +28,7 @@ bool leaves_nothing(const Plan& plan) {
 }  // namespace
 
 Names SessionCore::names() const {
+  if (outdated() && !ran_opaque_code()) return Names::kHidden;
   if (ran_opaque_code()) {
     const auto catalog = database->catalog();
     if (!catalog || names_known_in != catalog->version) return Names::kHidden;

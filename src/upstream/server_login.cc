@@ -2,6 +2,7 @@
 #include <charconv>
 #include <utility>
 
+#include "pgrecall/base/assert.h"
 #include "pgrecall/upstream/server_connection.h"
 #include "pgrecall/wire/authentication.h"
 #include "pgrecall/wire/backend.h"
@@ -151,6 +152,16 @@ void ServerConnection::inspect() {
   flush();
 }
 
+void ServerConnection::inspect_again() {
+  PGR_ASSERT(phase_ == Phase::kReady && queue_.empty());
+  baseline_ = nullptr;
+  applied.clear();
+  statements.unnamed = 0;
+  wire::append_query(output_, "RESET SESSION AUTHORIZATION; RESET ALL");
+  queue_.push(Reply::kQuery, Route::kSkip);
+  inspect();
+}
+
 void ServerConnection::dispatch_inspection(const wire::Frame& frame) {
   const Step step = queue_.on_message(frame.type);
   if (step.bad) return fail("unexpected message from the server");
@@ -159,7 +170,7 @@ void ServerConnection::dispatch_inspection(const wire::Frame& frame) {
     last_error_ = frame.payload;
     return fail("inspecting the connection failed");
   }
-  if (frame.type != wire::kReadyForQuery) return;
+  if (frame.type != wire::kReadyForQuery || !queue_.empty()) return;
   if (!baseline_) return fail("inspecting the connection gave no row");
   phase_ = Phase::kReady;
   host_->server_ready(*this);
@@ -180,6 +191,7 @@ void ServerConnection::take_baseline(const wire::Frame& row) {
   }
   auto baseline = std::make_shared<Baseline>();
   baseline->hash = hash;
+  baseline->configuration = configuration;
   baseline->database_oid = to_u32(values[0]);
   baseline->role_oid = to_u32(values[1]);
   baseline->role_name = values[2];

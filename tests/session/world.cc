@@ -450,6 +450,7 @@ void World::open(upstream::Pool& pool, SlotId session) {
   }
   ClientSession& taker = clients_.find(session)->session;
   connection.set_user(&taker);
+  connection.configuration = configuration();
   connection.start(std::nullopt, "nonce");
   taker.on_lease(connection);
 }

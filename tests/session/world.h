@@ -128,6 +128,10 @@ class World final : public SessionHost,
   void cancel(uint32_t process_id, std::string secret) override;
   void cancel_server(upstream::ServerConnection& server) override;
   void tell_joiners(std::vector<cache::JoinerId> joiners, cache::CachedResultPtr result) override;
+  void inspect_again(upstream::ServerConnection& server) override {
+    server.configuration = configuration();
+    server.inspect_again();
+  }
   void vacate_database(std::string_view name, const upstream::ServerConnection& by) override;
   void resume_later(ClientSession& session) override;
 

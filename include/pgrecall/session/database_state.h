@@ -33,6 +33,13 @@ class CatalogPort {
   virtual void settle_when_gone(DatabaseState& database, uint32_t process_id,
                                 std::string backend_start,
                                 std::vector<invalidation::FenceToken> fences) = 0;
+
+  /// Grows when the server is found to have read its configuration again: every connection may have
+  /// other defaults than when it was inspected. One load.
+  uint64_t configuration() const { return configuration_.load(std::memory_order_seq_cst); }
+
+ protected:
+  std::atomic<uint64_t> configuration_{1};
 };
 
 /// One per name of a database that a client has logged in to, never removed. Any thread. While the

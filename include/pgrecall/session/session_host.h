@@ -45,6 +45,9 @@ class SessionHost {
                             cache::CachedResultPtr result) = 0;
   /// Idle connections to a database that a statement is about to drop, rename or copy.
   virtual void vacate_database(std::string_view database, const upstream::ServerConnection& by) = 0;
+  /// Nobody's statement is under way on it: has its defaults read again. It reports when it is
+  /// ready.
+  virtual void inspect_again(upstream::ServerConnection& server) = 0;
   /// Ask again for the session's input once this turn is over.
   virtual void resume_later(ClientSession& session) = 0;
 };

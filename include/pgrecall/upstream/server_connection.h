@@ -37,7 +37,8 @@ constexpr uint32_t kPinsNote = UINT32_MAX - 3;
 /// What a fresh server connection of one database and user looks like: shared by all of the same
 /// look, so that equal pointers or hashes mean equal defaults. Immutable.
 struct Baseline {
-  uint64_t hash = 0;  ///< over every setting the server showed
+  uint64_t hash = 0;           ///< over every setting the server showed
+  uint64_t configuration = 0;  ///< the newest known of before it was asked for; not in the hash
   uint32_t database_oid = 0;
   uint32_t role_oid = 0;
   std::string role_name;
@@ -157,6 +158,9 @@ class ServerConnection {
   /// Sends the start-up packet: database and user only. With a password known it answers the
   /// server itself; else Authentication requests go to the user.
   void start(std::optional<std::string> password, std::string nonce);
+  /// Nobody's statement is under way: goes back to its defaults and asks for them again, since the
+  /// server has read its configuration anew. What its user had set is not applied any more.
+  void inspect_again();
   /// The client's answer in a relayed login.
   void answer_authentication(std::string_view frame);
   /// True if the server let this connection in without asking for anything.
@@ -189,7 +193,8 @@ class ServerConnection {
   const std::string& cancel_key() const { return cancel_key_; }
   const ParameterStatuses& parameters() const { return parameters_; }
 
-  SettingMap applied;  ///< settings that differ from the baseline
+  uint64_t configuration = 0;  ///< the newest that is known when it is inspected
+  SettingMap applied;          ///< settings that differ from the baseline
   ServerStatements statements;
   uint64_t statements_version = 0;  ///< the catalog version they were prepared under
   bool needs_cleaning = false;  ///< something opaque ran: DISCARD ALL before anybody else gets it
