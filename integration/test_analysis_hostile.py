@@ -369,6 +369,19 @@ def test_a_write_of_the_index_that_a_foreign_key_looks_into_is_seen(env, compare
     writes_seen(env, compared, lambda: client.ok(sql.format(**compared)))
 
 
+def test_a_write_of_the_planning_of_a_foreign_keys_look_up_is_seen(env, bump):
+    make(env, bump, "ALTER TABLE {t} ADD UNIQUE (v)", "CREATE INDEX ON {t} (v) WHERE v > {lies}(0)",
+         "CREATE TABLE {t}_child (v int REFERENCES {t} (v))")
+    client = env.wire()
+    writes_seen(env, bump, lambda: client.ok("INSERT INTO {t}_child VALUES (1)".format(**bump)))
+
+
+def test_a_write_of_an_index_of_a_materialised_view_is_seen(env, bump):
+    make(env, bump, "CREATE MATERIALIZED VIEW {x}_kept AS SELECT v FROM {t}", "CREATE INDEX ON {x}_kept ({lies}(v))")
+    client = env.wire()
+    writes_seen(env, bump, lambda: client.ok("REFRESH MATERIALIZED VIEW {x}_kept".format(**bump)))
+
+
 def test_a_write_of_an_operator_in_an_index_is_seen(env, bump):
     make(env, bump, "CREATE FUNCTION {x}_plus(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS"
          " $$BEGIN PERFORM public.{bump}(); RETURN $1; END$$",

@@ -62,22 +62,36 @@ void Catalog::index_operator_classes() {
   for (const OperatorClass& entry : operator_classes) {
     if (entry.sorts_unasked) code_converted_.insert(entry.input);
   }
-  // A foreign key looks rows up on the other side, by an index of it.
-  std::vector<std::pair<Oid, std::vector<Oid>>> found;
-  for (auto& [oid, relation] : relations) {
-    for (const ForeignKey& key : relation.referenced_by) {
-      const Relation* child = this->relation(key.child);
-      if (!relation.index_functions.empty())
-        found.emplace_back(key.child, relation.index_functions);
-      if (child != nullptr && !child->index_functions.empty())
-        found.emplace_back(oid, child->index_functions);
+  index_foreign_keys();
+}
+
+/// A foreign key looks rows up on the other side: that is planned, and an index of it may be used.
+void Catalog::index_foreign_keys() {
+  const auto runs_code = [](const Relation& relation) {
+    return !relation.index_functions.empty() || !relation.planned_expressions.empty();
+  };
+  const auto add = [](auto& to, const auto& from) {
+    to.insert(to.end(), from.begin(), from.end());
+  };
+  std::vector<std::pair<Oid, Relation>> found;  // where to, and copies of what: one step only
+  const auto note = [&](Oid to, const Relation& from) {
+    Relation copy;
+    copy.index_functions = from.index_functions;
+    copy.planned_expressions = from.planned_expressions;
+    found.emplace_back(to, std::move(copy));
+  };
+  for (const auto& [oid, parent] : relations) {
+    for (const ForeignKey& key : parent.referenced_by) {
+      const Relation* child = relation(key.child);
+      if (child == nullptr || child == &parent) continue;
+      if (runs_code(parent)) note(child->oid, parent);
+      if (runs_code(*child)) note(oid, *child);
     }
   }
-  for (const auto& [oid, called] : found) {
-    const auto other = relations.find(oid);
-    if (other == relations.end()) continue;
-    std::vector<Oid>& known = other->second.index_functions;
-    known.insert(known.end(), called.begin(), called.end());
+  for (const auto& [oid, from] : found) {
+    Relation& to = relations.at(oid);
+    add(to.index_functions, from.index_functions);
+    add(to.planned_expressions, from.planned_expressions);
   }
 }
 

@@ -190,6 +190,7 @@ void QueryWalker::refresh(const Relation& matview) {
   facts_.named.push_back(matview.oid);
   add_family(names_.catalog(), matview, false, facts_.writes);
   read_view(matview);
+  judge_write_expressions(matview);  // its indexes are built anew
 }
 
 void QueryWalker::judge_listed_function(Oid oid) {

@@ -373,6 +373,10 @@ void add_comparisons(Builder& b) {
   Relation& folded = b.relation("t_folded", "id int4");
   folded.planned_expressions = {"(id > public.immutable_one(0))"};
   folded.write_expressions = folded.planned_expressions;
+  b.relation("t_folded_child", "id int4 folded_id int4");
+  b.key("t_folded", "t_folded_child", 'a', 'a');
+  b.view("mv_computed", "id int4", " SELECT blog_tag.id FROM public.blog_tag;", {"blog_tag"}, 'm')
+      .write_expressions = {"(public.immutable_one(id) + 1)"};
   Relation& computed = b.relation("t_computed", "id int4");
   computed.planned_expressions = {"(public.immutable_one(id) + 1)"};
   computed.write_expressions = computed.planned_expressions;
@@ -388,12 +392,12 @@ Catalog build() {
   Builder builder;
   add_types(builder);
   add_functions(builder);
-  add_comparisons(builder);
   add_django(builder);
   add_references(builder);
   add_families(builder);
   add_views(builder);
   add_policies(builder);
+  add_comparisons(builder);
   return builder.take();
 }
 

@@ -65,7 +65,7 @@ struct Relation {
   /// users: the planner of a read runs what is constant in them.
   std::vector<std::string> planned_expressions;
   /// Functions of users that its indexes, keys and exclusion constraints call; none that is in C
-  /// or of an extension.
+  /// or of an extension. `index` adds, as above, those of the other sides of its foreign keys.
   std::vector<Oid> index_functions;
   std::vector<ForeignKey> referenced_by;  ///< foreign keys of others that point here
 };
@@ -183,6 +183,7 @@ class Catalog {
  private:
   void index_casts();
   void index_operator_classes();
+  void index_foreign_keys();
 
   std::unordered_set<Oid> code_targets_;
   std::unordered_set<Oid> code_converted_;
