@@ -249,6 +249,23 @@ def test_what_a_default_or_a_check_leaves_stays_with_its_client(lone, what, how)
     untouched(lone, act)
 
 
+def test_a_lock_of_a_default_that_the_catalog_did_not_know_yet_stays_with_its_client(lone):
+    """The statement is opaque at first; a newer catalog shows what it left, and that it is not unknown."""
+    table = lone.name("defaulted")
+    untouched(lone, lambda client: [client.ok(f"CREATE TABLE {table} (i int, v text DEFAULT {LOCKS})"),
+                                    client.ok(f"INSERT INTO {table} VALUES (1)")])
+
+
+def test_a_lock_that_is_given_back_lifts_its_pin(lone):
+    """As above; once it is gone the connection is anybody's."""
+    table = lone.name("defaulted")
+    client, other = lone.wire(), lone.wire()
+    client.ok(f"CREATE TABLE {table} (i int, v text DEFAULT {LOCKS})")
+    client.ok(f"INSERT INTO {table} VALUES (1)")
+    wait_until(lambda: client.rows("SELECT pg_advisory_unlock(77)") == [("f",)], "nothing is locked")
+    assert other.rows("SELECT 1") == [("1",)]
+
+
 def test_what_follows_a_write_that_moves_its_client_goes_where_its_name_leads(env):
     """A default sets the path, so the name of the next statement of the same text means another table."""
     names = {each: env.name(each) for each in ("elsewhere", "moving", "t")}

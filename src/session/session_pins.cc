@@ -140,6 +140,9 @@ bool SessionCore::is_harmless(const Unproved& statement) {
     const auto& plans = worker.memo.plans(entry, then, *database, user)->plans;
     return std::all_of(plans.begin(), plans.end(), [&](const Plan& plan) {
       const uint32_t effects = plan.analysis.session_effects;
+      // A lock that only a newer catalog shows: the server is asked whether it is still there.
+      review_due = review_due || (effects & sql::kSessionAdvisoryLock) != 0;
+      pins |= effects & sql::kSessionAdvisoryLock;
       if (!statement.inner) return (effects & sql::kSessionUnknown) == 0;
       return leaves_nothing(plan) && (effects & ~uint32_t{sql::kSessionAdvisoryLock}) == 0;
     });
