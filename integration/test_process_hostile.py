@@ -237,3 +237,145 @@ def test_a_reload_inside_a_transaction_is_not_missed(configured):
     writer.ok("UPDATE t SET v = 2")
     writer.ok("COMMIT")
     assert probe.fresh() == [("2",)]
+
+
+def test_invalidations_are_counted(own):
+    table = table_of(own)
+    own.probe(f"SELECT v FROM {table}").warm()
+    before = own.stats()["invalidations"]
+    own.wire().ok(f"UPDATE {table} SET v = 2")
+    assert own.stats()["invalidations"] > before
+
+
+def resident_kb(proxy):
+    for line in open(f"/proc/{proxy.pid}/status"):
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise AssertionError("no VmRSS")
+
+
+@pytest.mark.parametrize("size,count", [(100_000, 3000), (10_000, 20_000)])
+def test_texts_that_are_parsed_once_do_not_stay(own, size, count):
+    """An ORM that writes its literals, or a trace id, into the text."""
+    client, padding = own.wire(), "x" * size
+
+    def parse(numbers):
+        for number in numbers:
+            client.send(wire.parse("", f"SELECT {number} /* {padding} */") + wire.sync())
+            client.read_ready().checked()
+    parse(range(1000))
+    before = resident_kb(own.proxy)
+    parse(range(1000, 1000 + count))
+    grown = resident_kb(own.proxy) - before
+    assert grown < 100_000, f"{grown} kB for {count} texts of {size} bytes"
+
+
+@pytest.fixture(scope="module")
+def two_phase(new_postgres, new_proxy):
+    """The catalog is read again only where pgrecall knows that it must be."""
+    server = new_postgres(options={"max_prepared_transactions": "10"})
+    for name in ("own", "another"):
+        server.create_database(name)
+    proxy = new_proxy(server.port, {"feed": {"catalog_interval": "10min"}})
+    for name in ("own", "another"):
+        proxy.wait_catalog(name)
+    return server, proxy
+
+
+@pytest.fixture
+def prepared(two_phase):
+    environment = Environment(*two_phase, "own")
+    yield environment
+    environment.close()
+
+
+def test_what_a_prepared_transaction_wrote_under_a_newer_catalog_is_seen(prepared):
+    env = prepared
+    env.run("CREATE TABLE t AS SELECT 1 AS v", "CREATE TABLE log AS SELECT 1 AS v",
+            "CREATE FUNCTION code() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$BEGIN UPDATE log SET v = 2; RETURN NEW; END$$")
+    probe = env.probe("SELECT v FROM log")
+    probe.warm()
+    ddl, writer = env.wire(), env.wire()
+    ddl.ok("BEGIN")
+    ddl.ok("CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION code()")
+    writer.ok("BEGIN")
+    writer.send(wire.query("UPDATE t SET v = 2"))  # planned before the trigger is known
+    env.until_lock_wait("UPDATE t SET")
+    ddl.ok("COMMIT")
+    writer.read_ready().checked()
+    env.settle()
+    probe.warm()
+    writer.ok("PREPARE TRANSACTION 'g'")
+    env.settle()
+    probe.warm()
+    env.wire().ok("COMMIT PREPARED 'g'")
+    assert probe.fresh() == [("2",)]
+
+
+def test_a_role_changed_by_a_prepared_transaction_is_known_in_other_databases(prepared):
+    env = prepared
+    env.run("CREATE ROLE managers", "CREATE ROLE reader LOGIN", "GRANT managers TO reader")
+    env.run("CREATE TABLE secrets AS SELECT 1 AS v", "GRANT SELECT ON secrets TO managers", dbname="another")
+    reader = env.wire(user="reader", dbname="another")
+    truth = env.wire_direct(user="reader", dbname="another")
+
+    def read(client):
+        reply = client.query("SELECT v FROM secrets")
+        return reply.sqlstate or reply.rows
+    env.until_hit(lambda: read(reader), lambda: read(truth))
+    changer = env.wire()
+    changer.ok("BEGIN")
+    changer.ok("REVOKE managers FROM reader")
+    changer.ok("PREPARE TRANSACTION 'r'")
+    env.until_hit(lambda: read(reader), lambda: read(truth))
+    version = {each["database"]: each["catalog_version"] for each in env.stats()["control"]}
+    env.wire().ok("COMMIT PREPARED 'r'")
+    assert read(reader) == read(truth) == "42501"
+
+    def reread():
+        return all(each["catalog_version"] > version[each["database"]] for each in env.stats()["control"])
+    wait_until(reread, "every catalog is read again")
+
+
+@pytest.fixture
+def counting(postgres, new_proxy, database):
+    proxy = new_proxy(postgres.port, {"rule": [{"name": "counts", "count": "estimate", "min_rows": 1000}]})
+    proxy.wait_catalog(database)
+    environment = Environment(postgres, proxy, database)
+    yield environment
+    environment.close()
+
+
+@pytest.mark.parametrize("how", ["truncate", "delete", "off", "hint", "snapshot"])
+def test_no_estimate_where_it_must_be_exact(counting, how):
+    env = counting
+    table = env.name("big")
+    env.run(f"CREATE TABLE {table} AS SELECT n AS v FROM generate_series(1, 20000) n")
+    with env.direct().cursor() as cursor:
+        cursor.execute(f"ANALYZE {table}")
+    sql = f"SELECT count(*) FROM {table}"
+    client, writer, truth = env.wire(), env.wire(), env.wire_direct()
+    if how == "off":
+        client.ok("SET pgrecall.cache = off")
+    if how == "hint":
+        sql += " /* pgrecall: off */"
+    if how == "snapshot":
+        client.ok("SET default_transaction_isolation = 'repeatable read'")
+        client.ok("BEGIN")
+        client.ok("SELECT 1")
+        client.ok("RESET default_transaction_isolation")
+
+    def estimated():
+        before = env.stats()["count_estimates"]
+        writer.ok(f"SELECT count(*) FROM {table}")
+        return env.stats()["count_estimates"] > before
+    wait_until(estimated, "an estimate")
+    before = env.stats()["count_estimates"]
+    if how == "truncate":
+        writer.ok(f"TRUNCATE {table}")
+    if how == "delete":
+        writer.ok(f"DELETE FROM {table}")
+    seen = client.rows(sql)
+    after = env.stats()["count_estimates"]
+    assert seen == truth.rows(sql) and after == before, (seen, after - before)

@@ -131,6 +131,7 @@ void EpochTable::settle(std::span<const FenceToken> fall, std::span<const Depend
   std::lock_guard lock(mutex_);
   if (!fault(Fault::kNoAdvance)) {
     for (DependencyId id : advance) slot_locked(id)->word_.fetch_add(kOneEpoch);
+    advances_ += advance.size();
   }
   for (FenceToken token : fall) fall_locked(token);
 }
@@ -141,6 +142,7 @@ void EpochTable::settle_committed(FenceToken token) {
   if (found == fences_.end()) return;
   if (!fault(Fault::kNoAdvance)) {
     for (EpochSlot* slot : found->second) slot->word_.fetch_add(kOneEpoch);
+    advances_ += found->second.size();
   }
   fall_locked(token);
 }
@@ -153,17 +155,24 @@ void EpochTable::settle_rolled_back(FenceToken token) {
 void EpochTable::advance(std::span<const DependencyId> ids) {
   std::lock_guard lock(mutex_);
   for (DependencyId id : ids) slot_locked(id)->word_.fetch_add(kOneEpoch);
+  advances_ += ids.size();
 }
 
 void EpochTable::advance_all() {
   if (fault(Fault::kGenerationKept)) return;
   std::lock_guard lock(mutex_);
   for (auto& [id, slot] : slots_) slot->word_.fetch_add(kOneEpoch);
+  advances_ += slots_.size();
 }
 
 size_t EpochTable::slots() const {
   std::lock_guard lock(mutex_);
   return slots_.size();
+}
+
+uint64_t EpochTable::advances() const {
+  std::lock_guard lock(mutex_);
+  return advances_;
 }
 
 size_t EpochTable::open_fences() const {

@@ -140,8 +140,8 @@ bool WriteTracker::repeats_last(const Entry& entry) {
 void WriteTracker::raise_for(Entry& entry) {
   if (can_commit(entry.verb)) {
     Ids all = everything_unsettled();
-    if (entry.verb == Verb::kPrepareTransaction) entry.parked = prepared_.park(entry.gid, all);
     unite(all, entry.ids);
+    if (entry.verb == Verb::kPrepareTransaction) entry.parked = prepared_.park(entry.gid, all);
     if (!all.empty()) entry.token = table_.raise(all);
     return;
   }
@@ -360,6 +360,7 @@ Settled WriteTracker::settle(const Unit& unit) {
   Settled settled;
   settled.committed_writes = !unit.committed.empty();
   if (!unit.catalog_committed.empty()) settled.catalog_fence = table_.raise(unit.catalog_committed);
+  settled.catalog_ids = unit.catalog_committed;
   if (fault(Fault::kSettleAtComplete)) {
     table_.settle(unit.fall, {});
   } else if (fault(Fault::kAckBeforeAdvance)) {

@@ -1,13 +1,26 @@
 #include "proxy/count_service.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "pgrecall/adapters/count_estimator.h"
 
 namespace pgrecall::proxy {
 
+namespace {
+
+bool same(const invalidation::Stamp& a, const invalidation::Stamp& b) {
+  return std::equal(a.parts.begin(), a.parts.end(), b.parts.begin(), b.parts.end(),
+                    [](const auto& one, const auto& other) {
+                      return one.slot == other.slot && one.word == other.word;
+                    });
+}
+
+}  // namespace
+
 bool CountService::estimate(session::DatabaseState& database, sql::Oid relation, sql::Oid role,
-                            const policy::Policy& policy, int64_t* rows) {
+                            const policy::Policy& policy, const invalidation::Stamp& now,
+                            int64_t* rows) {
   const uint64_t version = database.current_version();
   if (version == 0 || role == sql::kInvalidOid) return false;
   std::unique_lock lock(mutex_);
@@ -16,9 +29,12 @@ bool CountService::estimate(session::DatabaseState& database, sql::Oid relation,
   Known& known = known_[key];
   const auto age = Clock::now() - known.at;
   // A privilege or a policy may have changed with the catalog: nothing older counts.
-  const bool usable = known.valid && known.catalog_version == version;
+  const bool usable = known.valid && known.catalog_version == version && same(known.stamp, now);
   const bool asks = !known.asked && (!usable || age > config_.counts.refresh);
-  known.asked = known.asked || asks;
+  if (asks) {
+    known.asked = true;
+    known.asked_under = now;
+  }
   bool shown = false;
   if (usable && age <= 2 * config_.counts.refresh) {
     known.shown = policy::estimate_count(known.facts, policy.min_rows, policy.max_error);
@@ -44,6 +60,7 @@ void CountService::ask(session::DatabaseState& database, const Key& key) {
     if (!known.valid) return;
     known.facts = std::move(facts.value());
     known.catalog_version = version;
+    known.stamp = std::move(known.asked_under);
     known.at = Clock::now();
     const sql::Relation* relation = catalog ? catalog->relation(std::get<1>(key)) : nullptr;
     if (relation != nullptr) known.table = relation->name;

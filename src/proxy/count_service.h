@@ -18,14 +18,16 @@ namespace pgrecall::proxy {
 
 /// One per process; any thread. The first COUNT of a table is answered exactly while its statistics
 /// are fetched; what is older than `counts.refresh` is fetched again, and not believed any more
-/// after twice that time. A write through pgrecall does not end an estimate: it is one.
+/// after twice that time. A write through pgrecall ends an estimate: the next COUNT is exact, and
+/// statistics are fetched that are younger.
 class CountService final : public session::CountPort {
  public:
   CountService(const config::Config& config, ControlPlane& control)
       : config_(config), control_(control) {}
 
   bool estimate(session::DatabaseState& database, sql::Oid relation, sql::Oid role,
-                const policy::Policy& policy, int64_t* rows) override;
+                const policy::Policy& policy, const invalidation::Stamp& now,
+                int64_t* rows) override;
   std::vector<admin::CountEstimate> status() const;
 
  private:
@@ -37,6 +39,8 @@ class CountService final : public session::CountPort {
     policy::CountFacts facts;
     std::string table;
     uint64_t catalog_version = 0;
+    invalidation::Stamp asked_under;  ///< by whom they were fetched
+    invalidation::Stamp stamp;        ///< of the facts
     Clock::time_point at{};
     bool valid = false;
     bool asked = false;

@@ -77,6 +77,7 @@ Process::~Process() {
 }
 
 Status Process::start() {
+  stats_.count_invalidations([this] { return epochs_.advances(); });
   auto rules = policy::RuleSet::compile(config_);
   if (!rules.ok()) return rules.error();
   shared_.reset(new session::Shared{config_,

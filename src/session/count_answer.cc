@@ -2,6 +2,7 @@
 
 #include <array>
 #include <optional>
+#include <vector>
 
 #include "pgrecall/wire/builder.h"
 
@@ -10,6 +11,17 @@ namespace {
 
 constexpr uint32_t kInt8Oid = 20;
 
+/// Of the whole read set, whatever a rule waives: an estimate is of its own age, not older than the
+/// last write. False while one is not settled.
+bool stamp_of(DatabaseState& database, const Plan& plan, invalidation::Stamp* stamp) {
+  std::vector<const invalidation::EpochSlot*> slots;
+  for (const auto id : database.opaque_dependencies()) slots.push_back(database.slot(id));
+  for (const sql::Oid relation : plan.analysis.reads) {
+    slots.push_back(database.slot(database.relation_dependency(relation)));
+  }
+  return invalidation::EpochTable::stamp(slots, stamp);
+}
+
 }  // namespace
 
 bool estimated_count(SessionCore& core, const Plan& plan, int64_t* rows) {
@@ -17,12 +29,16 @@ bool estimated_count(SessionCore& core, const Plan& plan, int64_t* rows) {
   if (plan.analysis.plain_count.relation == sql::kInvalidOid) return false;
   if (core.worker.shared.mode.load() != config::CacheMode::kOn || core.status == 'E') return false;
   if (core.snapshot_isolation || !core.context->read_committed || core.pins != 0) return false;
+  if (core.context->cache_off || core.outdated()) return false;
   if (core.server != nullptr && (core.owed() || core.writes()->transaction_wrote())) return false;
   if (plan.reason == sql::BypassReason::kStaleCatalog) return false;
   const auto catalog = core.database->catalog();
   if (!catalog) return false;
+  invalidation::Stamp now;
+  if (!stamp_of(*core.database, plan, &now)) return false;
   return core.worker.shared.counts.estimate(*core.database, plan.analysis.plain_count.relation,
-                                            catalog->role(core.context->role), plan.policy, rows);
+                                            catalog->role(core.context->role), plan.policy, now,
+                                            rows);
 }
 
 void append_count_description(std::string& out, std::string_view column, int16_t format) {

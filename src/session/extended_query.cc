@@ -278,6 +278,7 @@ void ExtendedQuery::answer_held(const cache::CachedResult& result) {
 bool ExtendedQuery::answer_count(const Plan& plan, const ClientPortal& portal) {
   int64_t rows = 0;
   if (portal.on_server || portal.answered || !can_answer_held(portal)) return false;
+  if (portal.statement->entry->canonical.hints.off) return false;
   if (!estimated_count(core_, plan, &rows)) return false;
   // The tail ends with the result formats: none, one for all, or one for the one column.
   const std::string bind = portal.name + '\0' + '\0' + portal.tail;

@@ -49,7 +49,8 @@ Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
       reads_.set_reason(sql::BypassReason::kOwed);
     } else if (!plans->multi()) {
       if (core_.server == nullptr && transaction_.answer_locally(plan, sql)) break;
-      if (answer_deallocate(plan) || answer_count(plan)) break;
+      if (answer_deallocate(plan)) break;
+      if (!entry->canonical.hints.off && answer_count(plan)) break;
       if (plan.counts_as_read) {
         request = {entry.get(), &plan, {entry->key_hash, entry->key}, true};
         const Verdict verdict = reads_.decide(request);

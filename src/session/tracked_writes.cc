@@ -185,7 +185,15 @@ void TrackedWrites::on_ready(char status) {
     if (std::exchange(defines_, false)) server_.statements.doubt_all();
   }
   const invalidation::Settled settled = tracker_.on_ready_for_query(status);
-  if (settled.catalog_fence != 0) database_.changed(settled.catalog_fence);
+  if (settled.catalog_fence == 0) return;
+  // A prepared transaction may have changed what all databases share. Nobody hits before the fence
+  // has fallen, and it falls after this.
+  const auto& ids = settled.catalog_ids;
+  if (std::find(ids.begin(), ids.end(), database_.shared_dependency()) != ids.end()) {
+    for (DatabaseState* database : databases_.all()) database->suspect();
+    for (upstream::Pool* pool : pools_.all()) pool->retire_if_replaceable();
+  }
+  database_.changed(settled.catalog_fence);
 }
 
 void TrackedWrites::on_lost() {

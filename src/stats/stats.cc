@@ -140,7 +140,6 @@ void Stats::add_worker(const WorkerStats& worker, Snapshot& into) const {
   into.observed_hits += worker.observed_hits.get();
   into.writes += worker.writes.get();
   into.opaque_writes += worker.opaque_writes.get();
-  into.invalidations += worker.invalidations.get();
   into.server_queries += worker.server_queries.get();
   into.local_answers += worker.local_answers.get();
   into.count_estimates += worker.count_estimates.get();
@@ -213,6 +212,7 @@ Snapshot Stats::snapshot() const {
     std::lock_guard lock(mutex_);
     names = names_;
   }
+  if (invalidations_) into.invalidations = invalidations_();
   for (const auto& worker : workers_) {
     add_worker(*worker, into);
     add_counters(worker->bypasses, bypasses);

@@ -596,7 +596,7 @@ void World::settle_when_gone(DatabaseState&, uint32_t process_id, std::string,
 }
 
 bool World::estimate(DatabaseState&, sql::Oid relation, sql::Oid, const policy::Policy&,
-                     int64_t* rows) {
+                     const invalidation::Stamp&, int64_t* rows) {
   const auto at = estimates.find(relation);
   if (at == estimates.end()) return false;
   *rows = at->second;

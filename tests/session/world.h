@@ -149,7 +149,8 @@ class World final : public SessionHost,
 
   // CountPort
   bool estimate(DatabaseState& database, sql::Oid relation, sql::Oid role,
-                const policy::Policy& policy, int64_t* rows) override;
+                const policy::Policy& policy, const invalidation::Stamp& now,
+                int64_t* rows) override;
 
  private:
   friend class Client;

@@ -94,6 +94,7 @@ class EpochTable {
 
   size_t slots() const;
   size_t open_fences() const;
+  uint64_t advances() const;  ///< of single epochs, so far
 
  private:
   EpochSlot* slot_locked(DependencyId id);
@@ -106,6 +107,7 @@ class EpochTable {
   std::unordered_map<FenceToken, std::vector<EpochSlot*>> fences_;
   uint64_t first_epoch_;
   uint64_t next_token_ = 1;
+  uint64_t advances_ = 0;
 };
 
 }  // namespace pgrecall::invalidation

@@ -61,6 +61,7 @@ struct Settled {
   /// fence named here is still up: the caller owns it, re-reads the catalog, then calls
   /// `EpochTable::settle_committed` with it. 0: none.
   FenceToken catalog_fence = 0;
+  std::vector<DependencyId> catalog_ids;  ///< what that fence is up on
 };
 
 /// Owned by the server connection, used by its thread. Pure: no I/O, no clock. It must be told of

@@ -28,12 +28,15 @@ class CountPort {
  public:
   virtual ~CountPort() = default;
   /// True and the rows if a fresh enough estimate may be shown; else false, and one is asked for.
+  /// `now`: of everything that the count reads. What was asked for under another one is not shown.
   virtual bool estimate(DatabaseState& database, sql::Oid relation, sql::Oid role,
-                        const policy::Policy& policy, int64_t* rows) = 0;
+                        const policy::Policy& policy, const invalidation::Stamp& now,
+                        int64_t* rows) = 0;
 };
 
 /// One id per (text, parameter types), so that clients share prepared statements on servers. An id
-/// is never used for another text. Any thread; bounded: a forgotten text gets a new id.
+/// is never used for another text. Any thread; bounded: a forgotten text gets a new id, and one
+/// that is too long to be kept a new one each time.
 class StatementNames {
  public:
   uint64_t id_of(std::string_view sql, std::string_view types);
@@ -42,6 +45,9 @@ class StatementNames {
 
  private:
   static constexpr size_t kTextsMax = 100'000;
+  static constexpr size_t kTextBytesMax = size_t{64} * 1024;
+  static constexpr size_t kBytesMax = size_t{16} * 1024 * 1024;
+  size_t bytes_ = 0;
   std::mutex mutex_;
   uint64_t next_ = 1;
   std::unordered_map<std::string, uint64_t> ids_;

@@ -5,12 +5,14 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "pgrecall/stats/counter.h"
@@ -99,7 +101,6 @@ class alignas(128) WorkerStats {
   Counter observed_hits;    ///< `cache.mode = "observe"`: would have been hits
   Counter writes;           ///< statements that count as writes, opaque ones included
   Counter opaque_writes;    ///< the part of `writes` whose relations were unknown
-  Counter invalidations;    ///< epoch advances
   Counter server_queries;   ///< statements sent to servers for clients
   Counter local_answers;    ///< BEGIN, SAVEPOINT, COMMIT ... answered without a server
   Counter count_estimates;  ///< COUNT(*) answered by an estimate
@@ -145,6 +146,8 @@ class Stats {
   uint32_t intern_table(std::string_view database, std::string_view name);
 
   Snapshot snapshot() const;
+  /// Where the number of invalidations comes from; any thread. Before the first snapshot.
+  void count_invalidations(std::function<uint64_t()> source) { invalidations_ = std::move(source); }
 
  private:
   struct Fingerprint {
@@ -169,6 +172,7 @@ class Stats {
 
   const StatsOptions options_;
   std::vector<std::unique_ptr<WorkerStats>> workers_;
+  std::function<uint64_t()> invalidations_;
   mutable std::mutex mutex_;
   Names names_;
   std::unordered_map<std::string, uint32_t> fingerprint_by_key_;
