@@ -1,4 +1,6 @@
 """Statements that were planned under one catalog and run, or are lost, under the next."""
+import select
+
 import pytest
 
 from support import wire
@@ -122,3 +124,31 @@ def test_a_read_that_waited_for_a_definition_may_write(env, how):
         cursor.execute("SELECT pg_advisory_unlock(4711)")
     reader.read_ready().checked()
     probe.check()
+
+
+def test_a_text_that_is_prepared_while_the_catalog_is_read_again_may_have_run_code(postgres, database, gate, new_proxy):
+    """What PREPARE ran is not forgotten when the next catalog shows that PREPARE itself does nothing."""
+    proxy = new_proxy(gate.port, {"pool": {"size": 1}}, arguments=["--workers", "1"])
+    proxy.wait_catalog(database)
+    env = Environment(postgres, proxy, database, gate)
+    try:
+        row = env.name("leaving")
+        env.run("CREATE SCHEMA IF NOT EXISTS evil",
+                f"CREATE FUNCTION {row}_f() RETURNS bool LANGUAGE plpgsql AS"
+                " $$BEGIN PERFORM set_config('search_path', 'evil', false); RETURN true; END$$",
+                f"CREATE DOMAIN {row}_d AS int CHECK (public.{row}_f())", f"CREATE TYPE {row} AS (v {row}_d)")
+        env.settle()
+        client, other = env.wire(), env.wire()
+        with gate.hold_requests("catalog_digest") as hold:
+            hold.wait_caught()
+            other.ok(f"CREATE TABLE {row}_x (v int)")
+            client.ok(f"PREPARE p AS SELECT '(1)'::public.{row}")
+            client.ok("DEALLOCATE p")
+        env.settle()
+        other.send(wire.query("SHOW search_path"))
+        if not select.select([other.socket], [], [], 0.5)[0]:  # the client keeps its connection
+            client.close()
+        assert other.read_ready().rows == [('"$user", public',)]
+    finally:
+        env.close()
+

@@ -69,17 +69,8 @@ class Environment:
         bypassed from then on, for what it left on its server connection is not known."""
         if self.proxy.identity:
             return
-        client = self.wire()
-
-        def known():
-            before = self.stats()["bypasses"].get("system_catalog", 0)
-            client.query("SELECT 1 FROM pg_class WHERE false")
-            return self.stats()["bypasses"].get("system_catalog", 0) > before
-
-        try:
-            wait_until(known, "pgrecall knows the catalog")
-        finally:
-            client.close()
+        wait_until(lambda: any(row["database"] == self.database and row["catalog_current"] for row in self.stats()["control"]),
+                   "pgrecall knows the catalog")
 
     # -- observation --------------------------------------------------------------------------
     def probe(self, sql, values=(), **keywords):

@@ -69,6 +69,7 @@ Json json_of(const ControlStatus& row) {
           {"connected", row.connected},
           {"error", row.error},
           {"catalog_version", row.catalog_version},
+          {"catalog_current", row.catalog_current},
           {"relations", row.relations}};
 }
 

@@ -125,6 +125,7 @@ std::vector<admin::ControlStatus> ControlPlane::status() const {
     status.connected = entry->error.empty() && entry->catalog != nullptr;
     if (entry->catalog) {
       status.catalog_version = entry->catalog->version;
+      status.catalog_current = entry->state->current_version() != 0;
       status.relations = entry->catalog->relations.size();
     }
     all.push_back(std::move(status));

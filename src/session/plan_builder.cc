@@ -115,6 +115,7 @@ void PlanBuilder::doubt(Plan& plan, DatabaseState& database) {
   const bool of_session = plan.writes.verb != Verb::kNone || kind == StatementKind::kSet ||
                           kind == StatementKind::kReset || kind == StatementKind::kDiscard;
   if (of_session || effect == Effect::kCluster) return;
+  plan.doubted = true;
   plan.writes.effect = Effect::kOpaque;
   plan.writes.ids = database.opaque_dependencies();
   plan.suspects_catalog = true;

@@ -88,11 +88,14 @@ void SessionCore::note_unproved(const Plan& plan, std::shared_ptr<TextEntry> ent
   if (entry && plan.analysis.kind == sql::StatementKind::kExecute) {
     entry = executed(plan, *entry);
     may_become_known = inner = true;
-  } else if (entry && (plan.analysis.session_effects & sql::kSessionTemporary) != 0) {
+  } else if (entry && (plan.analysis.kind == sql::StatementKind::kPrepare ||
+                       (plan.analysis.session_effects & sql::kSessionTemporary) != 0)) {
     const std::string_view query = statement_after_as(entry->text);
     entry = query.empty() ? nullptr : worker.memo.text(query);
     may_become_known = inner = true;
   }
+  // Another look at its text alone would not show why it was doubted.
+  if (plan.doubted && !inner) may_become_known = false;
   if (!entry || unproved.size() >= kUnprovedMax || !may_become_known) return pin_as_unknown();
   pins |= kUnproved;
   Unproved item{std::move(entry), context, plan.catalog_version, objects.plain(), false, inner};

@@ -39,6 +39,7 @@ struct ControlStatus {
   bool connected = false;
   std::string error;  ///< why not, empty if connected
   uint64_t catalog_version = 0;
+  bool catalog_current = false;  ///< false while it is read again: nothing is cached
   uint64_t relations = 0;
 };
 

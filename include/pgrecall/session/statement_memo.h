@@ -30,6 +30,7 @@ struct Plan {
   bool counts_as_read = false;
   uint64_t catalog_version = 0;   ///< 0: made without a current catalog
   bool suspects_catalog = false;  ///< may change the catalog unseen
+  bool doubted = false;           ///< does more than its analysis says: see `PlanBuilder::doubt`
   std::string drops_database;     ///< connections to it must be closed first
 };
 
