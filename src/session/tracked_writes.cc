@@ -49,6 +49,7 @@ TrackedWrites::TrackedWrites(upstream::ServerConnection& server, DatabaseDirecto
       databases_(databases),
       epochs_(epochs),
       pools_(pools),
+      definitions_(*database_.slot(database_.definitions_dependency())),
       tracker_(epochs, prepared) {}
 
 TrackedWrites::~TrackedWrites() {
@@ -57,10 +58,7 @@ TrackedWrites::~TrackedWrites() {
 
 StatementWrites TrackedWrites::note(const Plan& plan, Names names) {
   suspects_catalog_ = suspects_catalog_ || plan.suspects_catalog;
-  if (!std::exchange(watches_definitions_, true)) {
-    definitions_ = database_.slot(database_.definitions_dependency());
-    definitions_then_ = definitions_->word();
-  }
+  if (!std::exchange(watches_definitions_, true)) definitions_then_ = definitions_.word();
   defines_ = defines_ || plan.writes.effect == sql::Effect::kDdl;
   cluster_wide_ = cluster_wide_ || plan.writes.effect == sql::Effect::kCluster;
   StatementWrites writes = plan.writes;
@@ -88,7 +86,7 @@ StatementWrites TrackedWrites::note(const Plan& plan, Names names) {
 /// What waited for a definition ran under it: a read may have been of a view that writes.
 bool TrackedWrites::met_definitions() const {
   if (!watches_definitions_ || defines_) return false;
-  const uint64_t word = definitions_->word();
+  const uint64_t word = definitions_.word();
   return word != definitions_then_ || invalidation::EpochSlot::fenced(word);
 }
 

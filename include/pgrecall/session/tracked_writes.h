@@ -59,11 +59,11 @@ class TrackedWrites final : public upstream::ServerObserver {
   DatabaseDirectory& databases_;
   invalidation::EpochTable& epochs_;
   upstream::PoolDirectory& pools_;
+  const invalidation::EpochSlot& definitions_;  ///< moved by DDL
   invalidation::WriteTracker tracker_;
   bool suspects_catalog_ = false;  ///< something in flight may change a catalog unseen
   uint64_t write_version_ = 0;     ///< the oldest catalog that a write under way was planned with
   bool watches_definitions_ = false;  ///< since the first statement of the open transaction
-  const invalidation::EpochSlot* definitions_ = nullptr;
   uint64_t definitions_then_ = 0;
   bool defines_ = false;       ///< the open transaction has changed definitions
   bool cluster_wide_ = false;  ///< something in flight acts on every database
