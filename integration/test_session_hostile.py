@@ -178,6 +178,22 @@ def test_a_relation_made_under_a_path_that_begins_with_pg_temp_is_its_clients(en
     shows(other, sql, [("public",)])
 
 
+@pytest.mark.parametrize("local", ["SET LOCAL SESSION AUTHORIZATION DEFAULT", "SET LOCAL SESSION AUTHORIZATION postgres"])
+def test_a_local_authorization_of_the_login_role_ends_the_role(env, local):
+    """What the superuser sees is not remembered for a role that a policy hides it from."""
+    names = {each: env.name(each) for each in ("a", "t")}
+    env.run(*(text.format(**names) for text in (
+        "CREATE ROLE {a}", "CREATE TABLE {t} AS SELECT 'secret' AS v", "ALTER TABLE {t} ENABLE ROW LEVEL SECURITY",
+        "GRANT SELECT ON {t} TO {a}")))
+    env.probe("SELECT count(*) FROM {t}".format(**names)).warm()
+    sql, role = "SELECT v FROM {t}".format(**names), "SET ROLE {a}".format(**names)
+    client = connected(env, role, "BEGIN", local)
+    shows(client, sql, [("secret",)])
+    client.ok("COMMIT")
+    shows(client, sql, connected(env, role, "BEGIN", local, "COMMIT", direct=True).rows(sql))
+    shows(connected(env, role), sql, [])
+
+
 def test_a_local_authorization_ends_the_role(env):
     names = {each: env.name(each) for each in ("a", "b", "t")}
     env.run(*(text.format(**names) for text in (

@@ -100,6 +100,7 @@ void SettingsState::set(upstream::Setting setting, bool local) {
 /// ends.
 void SettingsState::reset_locally(const std::string& name) {
   now_.local.erase(name);
+  if (name == "session_authorization") now_.local.set({"role", "none", "SET LOCAL ROLE none"});
   const upstream::Setting* session = now_.client.find(name);
   if (session == nullptr) return;
   now_.shadowed.set(*session);
