@@ -16,18 +16,6 @@ namespace {
 
 constexpr std::string_view kServerGone = "server closed the connection unexpectedly";
 
-void remember_shown(upstream::ParameterStatuses& shown, const wire::Frame& frame) {
-  const auto status = wire::ParameterStatus::decode(frame.payload);
-  if (!status) return;
-  for (auto& [name, value] : shown) {
-    if (name == status->name) {
-      value = status->value;
-      return;
-    }
-  }
-  shown.emplace_back(status->name, status->value);
-}
-
 }  // namespace
 
 void ClientSession::on_authentication(const wire::Frame& frame) {
@@ -88,7 +76,7 @@ void ClientSession::on_reply(const upstream::Step& step, const wire::Frame& fram
     // After a RESET the client is shown its start-up value instead: see below.
     const auto status = wire::ParameterStatus::decode(frame.payload);
     if (status && !state.unit_error && core.settings.restores(status->name)) return;
-    remember_shown(core.shown_parameters, frame);
+    if (status) core.shown_parameters.set(status->name, status->value);
   }
   std::string rewritten;
   if (step.reply == Reply::kQuery)

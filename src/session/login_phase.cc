@@ -264,7 +264,7 @@ void LoginPhase::on_settings_applied(std::string_view error) {
 void LoginPhase::greet() {
   step_ = Step::kDone;
   core_.shown_parameters = core_.login_parameters = core_.server->parameters();
-  for (const auto& [name, value] : core_.shown_parameters) {
+  for (const auto& [name, value] : core_.shown_parameters.all()) {
     wire::append_parameter_status(core_.output, name, value);
   }
   const CancelKey key = core_.worker.host.register_cancel_key(core_.session);

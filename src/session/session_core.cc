@@ -104,30 +104,18 @@ void SessionCore::prepare_server() {
 }
 
 void SessionCore::show_parameter_changes() {
-  if (!server->queue().empty()) return;
-  for (const auto& [name, value] : server->parameters()) {
+  if (!server->queue().empty() || shown_parameters.agree_with(server->parameters())) return;
+  for (const auto& [name, value] : server->parameters().all()) {
     if (settings.restores(name)) continue;
-    bool known = false;
-    for (auto& [shown_name, shown_value] : shown_parameters) {
-      if (shown_name != name) continue;
-      known = true;
-      if (shown_value == value) break;
-      shown_value = value;
-      wire::append_parameter_status(output, name, value);
-    }
-    if (!known) shown_parameters.emplace_back(name, value);
+    if (shown_parameters.set(name, value)) wire::append_parameter_status(output, name, value);
   }
 }
 
 void SessionCore::show_restored_parameters() {
   if (settings.synchronised()) return;
-  for (const auto& [name, value] : login_parameters) {
+  for (const auto& [name, value] : login_parameters.all()) {
     if (!settings.restores(name)) continue;
-    for (auto& [shown_name, shown_value] : shown_parameters) {
-      if (shown_name != name || shown_value == value) continue;
-      shown_value = value;
-      wire::append_parameter_status(output, name, value);
-    }
+    if (shown_parameters.set(name, value)) wire::append_parameter_status(output, name, value);
   }
 }
 

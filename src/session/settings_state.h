@@ -39,7 +39,9 @@ class SettingsState {
   /// A lease: the connection now has what the client believes.
   void applied_to_server() { now_.server = now_.client; }
   /// The lease is on a connection with these settings, not yet synchronised.
-  void server_has(const upstream::SettingMap& applied) { now_.server = applied; }
+  void server_has(const upstream::SettingMap& applied) {
+    now_.server = applied == now_.client ? now_.client : applied;
+  }
 
   /// A statement that changes settings has completed.
   void apply(const sql::SettingChange& change);

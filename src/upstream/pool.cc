@@ -147,16 +147,6 @@ std::shared_ptr<const Baseline> Pool::baseline() const {
   return baseline_;
 }
 
-void Pool::set_parameters(const ParameterStatuses& parameters) {
-  std::lock_guard lock(mutex_);
-  parameters_ = parameters;
-}
-
-ParameterStatuses Pool::parameters() const {
-  std::lock_guard lock(mutex_);
-  return parameters_;
-}
-
 void Pool::set_unchallenged(bool unchallenged) {
   std::lock_guard lock(mutex_);
   unchallenged_ = unchallenged;

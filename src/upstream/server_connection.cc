@@ -242,16 +242,7 @@ void ServerConnection::cancel_finished() {
 
 void ServerConnection::remember_parameter(const wire::Frame& frame) {
   const auto status = wire::ParameterStatus::decode(frame.payload);
-  if (!status) return;
-  for (auto& [name, value] : parameters_) {
-    if (name == status->name) {
-      value = status->value;
-      return;
-    }
-  }
-  if (parameters_.size() < kParametersMax) {
-    parameters_.emplace_back(status->name, status->value);
-  }
+  if (status) parameters_.set(status->name, status->value);
 }
 
 void ServerConnection::on_end() {

@@ -54,21 +54,29 @@ std::vector<DefaultSetting> parse_default_settings(std::string_view text) {
   return settings;
 }
 
+const std::vector<Setting> SettingMap::kNone;
+
 void SettingMap::set(Setting setting) {
-  auto at = std::lower_bound(settings_.begin(), settings_.end(), setting.name,
+  std::vector<Setting> changed = all();
+  auto at = std::lower_bound(changed.begin(), changed.end(), setting.name,
                              [](const Setting& a, const std::string& b) { return a.name < b; });
-  if (at != settings_.end() && at->name == setting.name)
+  if (at != changed.end() && at->name == setting.name)
     *at = std::move(setting);
   else
-    settings_.insert(at, std::move(setting));
+    changed.insert(at, std::move(setting));
+  settings_ = std::make_shared<const std::vector<Setting>>(std::move(changed));
 }
 
 void SettingMap::erase(std::string_view name) {
-  std::erase_if(settings_, [&](const Setting& setting) { return setting.name == name; });
+  if (find(name) == nullptr) return;
+  std::vector<Setting> changed = all();
+  std::erase_if(changed, [&](const Setting& setting) { return setting.name == name; });
+  if (changed.empty()) return clear();
+  settings_ = std::make_shared<const std::vector<Setting>>(std::move(changed));
 }
 
 const Setting* SettingMap::find(std::string_view name) const {
-  for (const Setting& setting : settings_) {
+  for (const Setting& setting : all()) {
     if (setting.name == name) return &setting;
   }
   return nullptr;

@@ -56,8 +56,8 @@ TEST(ServerLogin, WhatTheServerShowedIsRemembered) {
   EXPECT_EQ(server.process_id(), 4711u);
   EXPECT_EQ(server.cancel_key(), "kkkk");
   EXPECT_EQ(server.backend_start(), "2024-05-06 07:08:09+00");
-  const ParameterStatuses shown = {{"server_version", "15.4"}, {"TimeZone", "Europe/Paris"}};
-  EXPECT_EQ(server.parameters(), shown);
+  const ParameterStatuses::List shown = {{"server_version", "15.4"}, {"TimeZone", "Europe/Paris"}};
+  EXPECT_EQ(server.parameters().all(), shown);
   ASSERT_TRUE(server.baseline());
   EXPECT_EQ(server.baseline()->database_oid, 5u);
   EXPECT_EQ(server.baseline()->role_oid, 10u);

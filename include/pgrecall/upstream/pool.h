@@ -88,8 +88,6 @@ class Pool {
   /// The look of a connection that has just been opened. Returns the generation it belongs to.
   uint64_t set_baseline(std::shared_ptr<const Baseline> baseline);
   std::shared_ptr<const Baseline> baseline() const;
-  void set_parameters(const ParameterStatuses& parameters);
-  ParameterStatuses parameters() const;
   /// The server lets this user in without asking: the pool can grow by itself.
   void set_unchallenged(bool unchallenged);
   bool unchallenged() const;
@@ -120,7 +118,6 @@ class Pool {
   std::vector<ServerRef> being_replaced_;  ///< their places are counted for others
   std::deque<Waiter> waiters_;
   std::shared_ptr<const Baseline> baseline_;
-  ParameterStatuses parameters_;
 };
 
 /// All pools, made on demand. One that the server has let nobody in for is removed with the last

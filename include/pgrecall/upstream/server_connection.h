@@ -13,6 +13,7 @@
 
 #include "pgrecall/base/clock.h"
 #include "pgrecall/base/ids.h"
+#include "pgrecall/upstream/parameter_statuses.h"
 #include "pgrecall/upstream/reply_queue.h"
 #include "pgrecall/upstream/settings.h"
 #include "pgrecall/wire/frame.h"
@@ -22,8 +23,6 @@ namespace pgrecall::upstream {
 
 class Pool;
 class ServerConnection;
-
-using ParameterStatuses = std::vector<std::pair<std::string, std::string>>;
 
 /// Note of the silent queries that set a connection up for its client; their failure is the
 /// client's.
@@ -134,7 +133,6 @@ class ServerConnection {
   static constexpr size_t kGatherBytes = 64 * 1024;
   /// The most any other message may have: a longer one ends the connection.
   static constexpr size_t kMessageBytesMax = 64 * 1024 * 1024;
-  static constexpr size_t kParametersMax = 100;
   static constexpr size_t kDoubtfulMax = 1000;  ///< statements in doubt; beyond, it is cleaned
 
   ServerConnection(ServerHost& host, std::string database, std::string user);

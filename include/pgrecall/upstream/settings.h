@@ -2,6 +2,7 @@
 // from one set of them to another.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,19 +28,23 @@ struct DefaultSetting {
 /// that is fixed, - for one that follows the configuration, # for one that not everybody may set.
 std::vector<DefaultSetting> parse_default_settings(std::string_view text);
 
-/// A value, ordered by name. Two server connections whose maps are equal behave alike.
+/// A value, ordered by name. Two server connections whose maps are equal behave alike. Copies share
+/// their list until one of them changes: every transaction remembers how it began.
 class SettingMap {
  public:
   void set(Setting setting);
   void erase(std::string_view name);
-  void clear() { settings_.clear(); }
+  void clear() { settings_ = nullptr; }
   const Setting* find(std::string_view name) const;
-  bool empty() const { return settings_.empty(); }
-  const std::vector<Setting>& all() const { return settings_; }
-  friend bool operator==(const SettingMap&, const SettingMap&) = default;
+  bool empty() const { return settings_ == nullptr; }
+  const std::vector<Setting>& all() const { return settings_ ? *settings_ : kNone; }
+  friend bool operator==(const SettingMap& a, const SettingMap& b) {
+    return a.settings_ == b.settings_ || a.all() == b.all();
+  }
 
  private:
-  std::vector<Setting> settings_;
+  static const std::vector<Setting> kNone;
+  std::shared_ptr<const std::vector<Setting>> settings_;  ///< nullptr instead of an empty list
 };
 
 /// SQL, one Query of several statements, that takes a server connection from `applied` to `wanted`;
