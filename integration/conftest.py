@@ -6,6 +6,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+pytest.register_assert_rewrite("support")
 
 from support import pgrecall as program  # noqa: E402
 from support.environment import Environment  # noqa: E402
@@ -97,6 +98,33 @@ def env(postgres, proxy, database, module_gate):
     yield environment
     environment.close()
     proxy.assert_alive()
+
+
+@pytest.fixture
+def bump(env):
+    """`counted` counts the calls of {bump}() and of {lies}(), which calls itself IMMUTABLE; {t} is a table, {x} a free name."""
+    names = {each: env.name(each) for each in ("counted", "bump", "lies", "t", "x")}
+    env.run(*(text.format(**names) for text in (
+        "CREATE TABLE {counted} AS SELECT 1 AS v", "CREATE TABLE {t} AS SELECT 1 AS v",
+        "CREATE FUNCTION {bump}() RETURNS int LANGUAGE plpgsql AS"
+        " $$BEGIN UPDATE public.{counted} SET v = v + 1; RETURN 1; END$$",
+        "CREATE FUNCTION {lies}(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS"
+        " $$BEGIN PERFORM public.{bump}(); RETURN $1; END$$")))
+    env.settle()
+    return names
+
+
+@pytest.fixture
+def lone(postgres, database, proxy_class):
+    """A pgrecall of this test alone with one server connection: what is left there, the next client finds."""
+    made = proxy_class(postgres.port, {"pool": {"size": 1}}, ())
+    made.wait_catalog(database)
+    environment = Environment(postgres, made, database)
+    environment.run("CREATE SCHEMA IF NOT EXISTS evil")
+    yield environment
+    environment.close()
+    made.assert_alive()
+    made.remove()
 
 
 @pytest.fixture

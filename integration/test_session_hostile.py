@@ -1,16 +1,9 @@
 """Settings, portals and transactions in orders that few clients choose: what is shown, written and left behind is as without
 pgrecall."""
-import select
-
 import pytest
 
 from support import wire
-from support.environment import Environment
-
-SETS = "set_config('search_path', 'evil', false)"
-LOCKS = "pg_try_advisory_lock(77)::text"
-LOOK = ("SELECT pg_catalog.current_setting('search_path'), (SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype"
-        " OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())")
+from support.hostile import LOCKS, SETS, asked_by, connected, probe_of, run_of, shows, unit, untouched, writes_seen
 
 
 @pytest.fixture
@@ -21,83 +14,6 @@ def evil(env):
             f"CREATE TABLE evil.{table} AS SELECT 'evil' AS v")
     env.probe(f"SELECT count(*) FROM {table}").warm()
     return table
-
-
-@pytest.fixture
-def bump(env):
-    """`counted` counts the calls of {bump}() and of {lies}(), which calls itself IMMUTABLE."""
-    names = {each: env.name(each) for each in ("counted", "bump", "lies", "t", "x")}
-    env.run(*(text.format(**names) for text in (
-        "CREATE TABLE {counted} AS SELECT 1 AS v", "CREATE TABLE {t} AS SELECT 1 AS v",
-        "CREATE FUNCTION {bump}() RETURNS int LANGUAGE plpgsql AS"
-        " $$BEGIN UPDATE public.{counted} SET v = v + 1; RETURN 1; END$$",
-        "CREATE FUNCTION {lies}(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS"
-        " $$BEGIN PERFORM public.{bump}(); RETURN $1; END$$")))
-    env.settle()
-    return names
-
-
-@pytest.fixture
-def lone(postgres, database, proxy_class):
-    """A pgrecall of this test alone with one server connection: what is left there, the next client finds."""
-    made = proxy_class(postgres.port, {"pool": {"size": 1}}, ())
-    made.wait_catalog(database)
-    environment = Environment(postgres, made, database)
-    environment.run("CREATE SCHEMA IF NOT EXISTS evil")
-    yield environment
-    environment.close()
-    made.assert_alive()
-    made.remove()
-
-
-def connected(env, *statements, direct=False):
-    client = env.wire_direct() if direct else env.wire()
-    for each in statements:
-        client.ok(each)
-    return client
-
-
-def probe_of(env, sql, *statements):
-    """A probe whose connections have all run `statements`."""
-    return env.probe(sql, connect=lambda: connected(env, *statements), direct=lambda: connected(env, *statements, direct=True))
-
-
-def shows(client, sql, rows):
-    for _ in range(3):
-        assert client.rows(sql) == rows
-
-
-def unit(client, data):
-    client.send(data + wire.sync())
-    return client.read_ready()
-
-
-def run_of(sql):
-    return wire.parse("", sql) + wire.bind("", "") + wire.execute("")
-
-
-def writes_seen(env, names, act):
-    probe = env.probe("SELECT v FROM {counted}".format(**names))
-    probe.warm()
-    before = probe.expected()
-    act()
-    probe.changed(before)
-    probe.check()
-
-
-def asked_by(client, other, sql):
-    """What `other` is answered on the one connection: at once if `client` does not keep it, else when that leaves."""
-    other.send(wire.query(sql))
-    if not select.select([other.socket], [], [], 0.3)[0]:
-        client.close()
-    return other.read_ready().checked().rows
-
-
-def untouched(lone, act):
-    client, other = lone.wire(), lone.wire()
-    before = other.rows(LOOK)
-    act(client)
-    assert asked_by(client, other, LOOK) == before
 
 
 @pytest.mark.parametrize("how", ["FETCH ALL FROM p", "MOVE FORWARD ALL IN p"])
