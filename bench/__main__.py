@@ -143,7 +143,7 @@ def main():
             good = result["ratio"] >= count.TARGET
         elif arguments.idle:
             result = idle.run(template, pathlib.Path(arguments.build) / "pgrecall", arguments.idle, tell)
-            good = result["met"]
+            good = all(each["met"] for each in result.values())
         else:
             result, good = compare(arguments, template)
     finally:

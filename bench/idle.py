@@ -52,19 +52,23 @@ def run(template, binary, clients, tell):
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # pgrecall inherits it
     server = PostgresServer(template)
     try:
-        proxy = program.Pgrecall(server.port, {
-            "listen": {"unix_socket_dir": ""}, "auth": {"mode": "trust"},
-            "limits": {"clients": clients + 100}}, ["--workers", "1"], program=binary)
-        try:
-            return measure(proxy, clients, tell)
-        finally:
-            proxy.remove()
+        return {mode: run_mode(server, binary, clients, mode, tell) for mode in ("trust", "passthrough")}
     finally:
         server.remove()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def measure(proxy, clients, tell):
+def run_mode(server, binary, clients, mode, tell):
+    proxy = program.Pgrecall(server.port, {
+        "listen": {"unix_socket_dir": ""}, "auth": {"mode": mode},
+        "limits": {"clients": clients + 100}}, ["--workers", "1"], program=binary)
+    try:
+        return measure(proxy, clients, mode, tell)
+    finally:
+        proxy.remove()
+
+
+def measure(proxy, clients, mode, tell):
     connections = [log_in(proxy.port, "postgres") for _ in range(WARM_UP_CLIENTS)]
     for connection in connections:
         ask(connection)
@@ -80,7 +84,7 @@ def measure(proxy, clients, tell):
     result = {"clients": clients, "bytes_after_login": (logged_in - before) * 1024 / counted,
               "bytes_after_a_query": (asked - before) * 1024 / counted, "limit_bytes": LIMIT_BYTES}
     met = max(result["bytes_after_login"], result["bytes_after_a_query"]) <= LIMIT_BYTES
-    tell(f"{clients} idle clients on one worker: {result['bytes_after_login']:.0f} bytes each after login, "
+    tell(f"{clients} idle clients on one worker, {mode}: {result['bytes_after_login']:.0f} bytes each after login, "
          f"{result['bytes_after_a_query']:.0f} after a query; target {LIMIT_BYTES}: "
          f"{'met' if met else 'NOT MET'}")
     result["met"] = met

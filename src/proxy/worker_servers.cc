@@ -160,7 +160,6 @@ void Worker::server_ready(upstream::ServerConnection& server) {
     server.observer = std::make_unique<session::TrackedWrites>(
         server, shared_.databases, shared_.epochs, shared_.prepared, shared_.pools);
   }
-  server.pool_generation = server.pool->set_baseline(server.baseline());
 }
 
 void Worker::server_idle(upstream::ServerConnection& server) {

@@ -32,7 +32,6 @@ void ClientSession::on_server_ready(upstream::ServerConnection& server) {
   if (state.core.closing) return;
   if (!state.login.done()) return state.login.on_server_ready();
   state.core.opening = nullptr;
-  server.pool_generation = state.core.pool->set_baseline(server.baseline());
   on_lease(server);
 }
 

@@ -227,7 +227,6 @@ void LoginPhase::on_server_ready() {
   upstream::ServerConnection& server = *core_.server;
   // Not before the server has let somebody in: nothing is kept of names that are not there.
   core_.database = &core_.worker.shared.databases.database(core_.database_name);
-  server.pool_generation = core_.pool->set_baseline(server.baseline());
   core_.pool->set_unchallenged(server.unchallenged());
   if (core_.worker.shared.config.auth.mode == config::AuthMode::kTrust) {
     wire::append_authentication_ok(core_.output);

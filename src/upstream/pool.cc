@@ -138,8 +138,23 @@ uint64_t Pool::set_baseline(std::shared_ptr<const Baseline> baseline) {
   std::lock_guard lock(mutex_);
   // A new look means that defaults changed behind us: what still has the old one retires.
   if (baseline_ && baseline_->hash != baseline->hash) ++generation_;
-  if (!baseline_ || baseline_->hash != baseline->hash) baseline_ = std::move(baseline);
+  baseline_ = std::move(baseline);
   return generation_;
+}
+
+std::shared_ptr<const Baseline> Pool::baseline_like(uint64_t hash, uint64_t configuration) const {
+  std::lock_guard lock(mutex_);
+  const bool same =
+      baseline_ && baseline_->hash == hash && baseline_->configuration == configuration;
+  return same ? baseline_ : nullptr;
+}
+
+void Pool::share(ParameterStatuses& parameters) {
+  std::lock_guard lock(mutex_);
+  if (parameters_.all() == parameters.all())
+    parameters = parameters_;
+  else
+    parameters_ = parameters;
 }
 
 std::shared_ptr<const Baseline> Pool::baseline() const {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "pgrecall/base/assert.h"
+#include "pgrecall/upstream/pool.h"
 #include "pgrecall/upstream/server_connection.h"
 #include "pgrecall/wire/authentication.h"
 #include "pgrecall/wire/backend.h"
@@ -173,6 +174,10 @@ void ServerConnection::dispatch_inspection(const wire::Frame& frame) {
   if (frame.type != wire::kReadyForQuery || !queue_.empty()) return;
   if (!baseline_) return fail("inspecting the connection gave no row");
   phase_ = Phase::kReady;
+  if (pool != nullptr) {
+    pool_generation = pool->set_baseline(baseline_);
+    pool->share(parameters_);
+  }
   host_->server_ready(*this);
   if (user_ != nullptr)
     user_->on_server_ready(*this);
@@ -189,6 +194,10 @@ void ServerConnection::take_baseline(const wire::Frame& row) {
     values.emplace_back(column.value_or(std::string_view()));
     if (values.size() != 11) hash = hash_text(hash, values.back());
   }
+  backend_start_ = values[10];
+  // Thousands of clients may log in on connections of their own, and keep what theirs looked like.
+  if (pool != nullptr) baseline_ = pool->baseline_like(hash, configuration);
+  if (baseline_) return;
   auto baseline = std::make_shared<Baseline>();
   baseline->hash = hash;
   baseline->configuration = configuration;
@@ -202,7 +211,6 @@ void ServerConnection::take_baseline(const wire::Frame& row) {
   baseline->time_zone = values[7];
   baseline->in_recovery = values[8] == "t";
   baseline->server_version_num = static_cast<int>(to_u32(values[9]));
-  backend_start_ = values[10];
   baseline->defaults = parse_default_settings(values[11]);
   baseline_ = std::move(baseline);
 }

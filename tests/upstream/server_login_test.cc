@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "pgrecall/upstream/pool.h"
 #include "pgrecall/wire/authentication.h"
 #include "pgrecall/wire/md5.h"
 #include "pgrecall/wire/scram_server.h"
@@ -84,6 +85,24 @@ TEST(ServerLogin, BaselinesDifferByTheHashOfSettingsOnly) {
   later.replace(later.find("07:08:09"), 8, "11:11:11");
   EXPECT_EQ(hash(inspection_row()), hash(later)) << "the start of the backend is no setting";
   EXPECT_NE(hash(inspection_row()), hash(inspection_row("ab")));
+}
+
+TEST(ServerLogin, ConnectionsThatLookAlikeShareWhatTheyShow) {
+  Pool pool("site", "alice", 3, 10);
+  Harness first, second, later;
+  for (Harness* each : {&first, &second}) {
+    each->connection->pool = &pool;
+    each->make_ready();
+  }
+  EXPECT_EQ(first.connection->baseline().get(), second.connection->baseline().get());
+  EXPECT_EQ(&first.connection->parameters().all(), &second.connection->parameters().all());
+  EXPECT_EQ(second.connection->backend_start(), "2024-05-06 07:08:09+00");
+  later.connection->pool = &pool;
+  later.connection->configuration = 7;
+  later.make_ready();
+  EXPECT_EQ(later.connection->baseline()->configuration, 7u) << "it was looked at later";
+  EXPECT_EQ(pool.baseline().get(), later.connection->baseline().get());
+  EXPECT_EQ(later.connection->pool_generation, first.connection->pool_generation);
 }
 
 TEST(ServerLogin, CleartextPassword) {

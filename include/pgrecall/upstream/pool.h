@@ -88,6 +88,10 @@ class Pool {
   /// The look of a connection that has just been opened. Returns the generation it belongs to.
   uint64_t set_baseline(std::shared_ptr<const Baseline> baseline);
   std::shared_ptr<const Baseline> baseline() const;
+  /// The one that all connections that look like this share; nullptr if none was seen yet.
+  std::shared_ptr<const Baseline> baseline_like(uint64_t hash, uint64_t configuration) const;
+  /// What the server reported to one more connection: shared with the others as far as it is equal.
+  void share(ParameterStatuses& parameters);
   /// The server lets this user in without asking: the pool can grow by itself.
   void set_unchallenged(bool unchallenged);
   bool unchallenged() const;
@@ -118,6 +122,7 @@ class Pool {
   std::vector<ServerRef> being_replaced_;  ///< their places are counted for others
   std::deque<Waiter> waiters_;
   std::shared_ptr<const Baseline> baseline_;
+  ParameterStatuses parameters_;
 };
 
 /// All pools, made on demand. One that the server has let nobody in for is removed with the last
