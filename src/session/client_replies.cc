@@ -38,6 +38,7 @@ void ClientSession::on_server_ready(upstream::ServerConnection& server) {
 void ClientSession::on_reply(const upstream::Step& step, const wire::Frame& frame) {
   State& state = *state_;
   SessionCore& core = state.core;
+  if (core.cancel_due) state.send_due_cancel();
   if (step.route != Route::kForward) {
     if (step.note == upstream::kProbeNote && frame.type == wire::kReadyForQuery) {
       core.release_if_idle();
@@ -203,7 +204,15 @@ void ClientSession::on_cancel() {
     core.abandon_opening();
     return core.worker.host.resume_later(*this);
   }
-  if (core.server != nullptr && core.owed()) core.worker.host.cancel_server(*core.server);
+  core.cancel_due = core.server != nullptr && core.owed();
+  state_->send_due_cancel();
+}
+
+/// Not while the server runs what we sent ahead: without its BEGIN a write would commit by itself.
+void ClientSession::State::send_due_cancel() {
+  if (core.server == nullptr || core.server->queue().skipping()) return;
+  if (std::exchange(core.cancel_due, false) && core.owed())
+    core.worker.host.cancel_server(*core.server);
 }
 
 void ClientSession::on_client_end() {

@@ -31,6 +31,7 @@ struct ClientSession::State {
   Progress dispatch(const wire::Frame& frame);
   Progress function_call(const wire::Frame& frame);
   void pass_copy(const wire::Frame& frame);
+  void send_due_cancel();
 
   SessionCore core;
   PinReview pin_review;

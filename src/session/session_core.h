@@ -87,6 +87,7 @@ struct SessionCore {
 
   PreparedStatements* prepared = nullptr;  ///< owned by the ClientSession
   bool closing = false;
+  bool cancel_due = false;   ///< to be sent once the server is at what the client asked
   bool cancelled = false;    ///< a CancelRequest came while the client waited for another's answer
   bool output_full = false;  ///< the client does not take what is there: handle nothing more
 

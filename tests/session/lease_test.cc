@@ -104,6 +104,21 @@ TEST(Lease, Trap23_AClientThatCancelsItsWaitingHasOneServerOpenedForIt) {
   EXPECT_EQ(world.pool().numbers().connections, 0u);
 }
 
+TEST(Lease, Trap23_ACancelDoesNotHitTheBeginThatWasSentAhead) {
+  World world(pool_of(1));
+  Client& b = world.client();
+  EXPECT_EQ(b.query("begin"), "C(BEGIN) Z(T)");
+  world.hold(0, true);
+  b.send(query("select sleeps from t"));
+  world.pump();
+  ASSERT_EQ(world.leased(b), 0u);
+  b.session.on_cancel();
+  EXPECT_FALSE(b.session.server()->cancel_happened) << "what follows would be no transaction";
+  world.hold(0, false);
+  world.pump();
+  EXPECT_EQ(b.got(), "E(57014) Z(E)") << "the server has come to what the client asked";
+}
+
 TEST(Lease, Trap23_ACancelEndsTheOpeningOfAServer) {
   World world(pool_of(1));
   Client& b = world.client();
