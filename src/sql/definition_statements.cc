@@ -189,8 +189,14 @@ void add_code(const Facts& facts, StatementAnalysis& out) {
   out.locks = facts.locks;
 }
 
-/// ALTER TABLE rewrites rows, also those of children: its expressions and the tables' own run.
-void add_rewrite_effects(const StatementInput& input, const Node& node, StatementAnalysis& out) {
+const Relation* relation_of(const StatementInput& input, const RangeVar& name, Facts& facts) {
+  return input.names->find_relation(name.catalogname, name.schemaname, name.relname, facts)
+      .relation;
+}
+
+/// Of a definition that computes something at once: `walk(walker, facts)` says what.
+template <typename Walk>
+void add_computed(const StatementInput& input, StatementAnalysis& out, Walk walk) {
   if (input.catalog == nullptr) {
     out.session_effects |= kSessionUnknown;
     return;
@@ -198,42 +204,38 @@ void add_rewrite_effects(const StatementInput& input, const Node& node, Statemen
   Facts facts;
   Expansion expansion(*input.catalog);
   QueryWalker walker(*input.names, facts, expansion);
-  walker.expression(inner(&node));
-  if (node.node_case == PG_QUERY__NODE__NODE_ALTER_TABLE_STMT) {
-    const RangeVar* name = node.alter_table_stmt->relation;
-    const FoundRelation found =
-        input.names->find_relation(name->catalogname, name->schemaname, name->relname, facts);
-    if (found.relation != nullptr) {
-      for (const Relation* member : family_members(*input.catalog, *found.relation)) {
-        walker.judge_write_expressions(*member);
-      }
-    }
-    out.self_committing = is_concurrent_detach(*node.alter_table_stmt);
-  }
+  walk(walker, facts);
   add_code(facts, out);
+}
+
+/// ALTER TABLE rewrites rows, also those of children: its expressions and the tables' own run.
+void add_rewrite_effects(const StatementInput& input, const Node& node, StatementAnalysis& out) {
+  const bool table = node.node_case == PG_QUERY__NODE__NODE_ALTER_TABLE_STMT;
+  out.self_committing = table && is_concurrent_detach(*node.alter_table_stmt);
+  add_computed(input, out, [&](QueryWalker& walker, Facts& facts) {
+    walker.expression(inner(&node));
+    if (!table) return;
+    const Relation* altered = relation_of(input, *node.alter_table_stmt->relation, facts);
+    if (altered == nullptr) return;
+    for (const Relation* member : family_members(*input.catalog, *altered)) {
+      walker.judge_write_expressions(*member);
+    }
+  });
 }
 
 /// The bounds of a partition are computed, and rows of a default partition looked through.
 void add_partition_effects(const StatementInput& input, const PgQuery__CreateStmt& statement,
                            StatementAnalysis& out) {
   if (statement.partbound == nullptr) return;
-  if (input.catalog == nullptr) {
-    out.session_effects |= kSessionUnknown;
-    return;
-  }
-  Facts facts;
-  Expansion expansion(*input.catalog);
-  QueryWalker walker(*input.names, facts, expansion);
-  walker.expression(&statement.partbound->base);
-  for (size_t i = 0; i < statement.n_inh_relations; ++i) {
-    const Node* node = statement.inh_relations[i];
-    if (node->node_case != PG_QUERY__NODE__NODE_RANGE_VAR) continue;
-    const RangeVar& name = *node->range_var;
-    const FoundRelation found =
-        input.names->find_relation(name.catalogname, name.schemaname, name.relname, facts);
-    if (found.relation != nullptr) walker.judge_write_expressions(*found.relation);
-  }
-  add_code(facts, out);
+  add_computed(input, out, [&](QueryWalker& walker, Facts& facts) {
+    walker.expression(&statement.partbound->base);
+    for (size_t i = 0; i < statement.n_inh_relations; ++i) {
+      const Node* node = statement.inh_relations[i];
+      if (node->node_case != PG_QUERY__NODE__NODE_RANGE_VAR) continue;
+      const Relation* parent = relation_of(input, *node->range_var, facts);
+      if (parent != nullptr) walker.judge_write_expressions(*parent);
+    }
+  });
 }
 
 /// Functions that an index may call are labelled IMMUTABLE, save those of operator classes; the
@@ -273,11 +275,9 @@ void create_index(const StatementInput& input, const PgQuery__IndexStmt& stateme
       walker.expression(statement.index_params[i]);
     }
     walker.expression(statement.where_clause);
-    if (const RangeVar* name = statement.relation) {
-      const Relation* found =
-          input.names->find_relation(name->catalogname, name->schemaname, name->relname, facts)
-              .relation;
-      if (found != nullptr) walker.judge_conversions(*found);
+    if (statement.relation != nullptr) {
+      const Relation* indexed = relation_of(input, *statement.relation, facts);
+      if (indexed != nullptr) walker.judge_conversions(*indexed);
     }
   }
   if (facts.opaque) {
