@@ -292,7 +292,8 @@ void ControlPlane::refresh(Record& record) {
 void ControlPlane::note_configuration(Record& record, std::string_view digest) {
   const size_t at = digest.find(" configured=");
   const std::string_view configured = digest.substr(at, digest.find(" started=") - at);
-  if (!record.configured.empty() && record.configured != configured) configuration_.fetch_add(1);
+  // The first look counts as well: nobody knows what was read since the first connection there.
+  if (record.configured != configured) configuration_.fetch_add(1);
   record.configured = configured;
 }
 

@@ -118,6 +118,7 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   bool may_connect(const upstream::Pool& pool) const;
   bool outdated(const upstream::ServerConnection& server) const;
   void inspect_again(upstream::ServerConnection& server) override;
+  bool retired(const upstream::ServerConnection& server) const;
   bool expired(const ServerLink& link) const;
   void review_pinned();
   void expire_catalogs();

@@ -167,9 +167,8 @@ void Worker::server_idle(upstream::ServerConnection& server) {
   PGR_ASSERT(link != nullptr);
   server.set_user(nullptr);
   Pool& pool = *server.pool;
-  const bool retired = server.pool_generation != pool.generation() &&
-                       (may_connect(pool) || pool.numbers().connections > 1);
-  if (draining_ || expired(*link) || retired) {
+  const bool last = pool.numbers().connections <= 1 && !may_connect(pool);
+  if (draining_ || expired(*link) || (retired(server) && !last)) {
     return loop_->defer([this, id = link->id] { close_server(id, true); });
   }
   server.idle_since = loop_->now();
@@ -178,6 +177,13 @@ void Worker::server_idle(upstream::ServerConnection& server) {
   const ServerRef ref{index_, link->id, server.pool_generation};
   const Grant grant = pool.release(ref, &next);
   act(grant, next, pool);
+}
+
+/// It looks as none does any more. One that is inspected before its next use may look like the
+/// others then; where only clients can make another, that is waited for.
+bool Worker::retired(const upstream::ServerConnection& server) const {
+  if (server.pool_generation == server.pool->generation()) return false;
+  return may_connect(*server.pool) || (server.baseline() != nullptr && !outdated(server));
 }
 
 bool Worker::expired(const ServerLink& link) const {
@@ -194,10 +200,9 @@ void Worker::check_server(ServerLink& link, TimePoint now, std::vector<SlotId>& 
   if (link.closing || link.connection->user() != nullptr) return;
   Pool& pool = *link.connection->pool;
   const bool idle_long = now - link.connection->idle_since > shared_.config.pool.idle_timeout;
-  const bool retired = link.connection->pool_generation != pool.generation();
   // Under passthrough the last connection of a pool cannot be made again without a client.
   const bool last = pool.numbers().connections <= 1 && !may_connect(pool);
-  if ((idle_long || expired(link) || retired) && !last) {
+  if ((idle_long || expired(link) || retired(*link.connection)) && !last) {
     if (pool.take_idle(ServerRef{index_, link.id})) old.push_back(link.id);
   }
 }
@@ -323,7 +328,8 @@ void Worker::close_server(SlotId id, bool count) {
 
 void Worker::place_freed(Pool& pool, ServerRef server) {
   Waiter next;
-  const Grant grant = pool.closed(server, &next);
+  Grant grant = pool.closed(server, &next);
+  for (; grant.kind == Grant::Kind::kLost; grant = pool.next_lost(&next)) act(grant, next, pool);
   act(grant, next, pool);
 }
 

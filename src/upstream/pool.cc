@@ -127,11 +127,10 @@ bool Pool::take_idle(ServerRef server) {
   return std::erase(idle_, server) > 0;
 }
 
-std::vector<Waiter> Pool::take_waiters() {
+Grant Pool::next_lost(Waiter* next) {
   std::lock_guard lock(mutex_);
-  std::vector<Waiter> taken(waiters_.begin(), waiters_.end());
-  waiters_.clear();
-  return taken;
+  // A login that came meanwhile makes a connection, for them as well.
+  return connections_ > 0 ? Grant{} : next_in_line(next);
 }
 
 uint64_t Pool::set_baseline(std::shared_ptr<const Baseline> baseline) {

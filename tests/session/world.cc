@@ -460,7 +460,9 @@ void World::close(SlotId id, bool count) {
   if (!server || !count) return;
   upstream::Pool& pool = *server->connection->pool;
   upstream::Waiter next;
-  const upstream::Grant grant = pool.closed({0, id}, &next);
+  upstream::Grant grant = pool.closed({0, id}, &next);
+  for (; grant.kind == upstream::Grant::Kind::kLost; grant = pool.next_lost(&next))
+    act(grant, next, pool);
   act(grant, next, pool);
 }
 

@@ -103,6 +103,20 @@ TEST(Pool, WhoCannotConnectWaitsForOthersOrIsLost) {
   EXPECT_EQ(pool.numbers().connections, 0u);
 }
 
+TEST(Pool, AllThatWaitAreToldThatItIsLost) {
+  Pool pool("site", "alice", 1, 10);
+  pool.acquire(waiter(1, true), false);
+  for (uint32_t i = 2; i <= 4; ++i) pool.acquire(waiter(i), false);
+  Waiter next;
+  EXPECT_EQ(pool.closed(server(1), &next).kind, Kind::kLost);
+  EXPECT_EQ(next.ticket, 2u);
+  EXPECT_EQ(pool.next_lost(&next).kind, Kind::kLost);
+  EXPECT_EQ(next.ticket, 3u);
+  EXPECT_EQ(pool.acquire(waiter(5, true), false).kind, Kind::kConnect);
+  EXPECT_EQ(pool.next_lost(&next).kind, Kind::kWait) << "the login's connection may serve it";
+  EXPECT_EQ(pool.numbers().waiting, 1u);
+}
+
 TEST(Pool, AClosedConnectionMakesRoomForTheNext) {
   Pool pool("site", "alice", 1, 10);
   pool.acquire(waiter(1), true);

@@ -82,8 +82,8 @@ class Pool {
   std::vector<ServerRef> take_idle(uint32_t keep);
   /// Takes this one if it is still idle.
   bool take_idle(ServerRef server);
-  /// Everybody in line, removed: the pool is lost.
-  std::vector<Waiter> take_waiters();
+  /// After a kLost: who else is in line must not wait for what does not come. kWait: nobody.
+  Grant next_lost(Waiter* next);
 
   /// The look of a connection that has just been opened. Returns the generation it belongs to.
   uint64_t set_baseline(std::shared_ptr<const Baseline> baseline);
