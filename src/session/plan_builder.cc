@@ -116,8 +116,10 @@ void PlanBuilder::doubt(Plan& plan, DatabaseState& database) {
                           kind == StatementKind::kReset || kind == StatementKind::kDiscard;
   if (of_session || effect == Effect::kCluster) return;
   plan.doubted = true;
-  plan.writes.effect = Effect::kOpaque;
-  plan.writes.ids = database.opaque_dependencies();
+  // A definition stays one: others wait for it, and what it defined may be rolled back.
+  if (effect != Effect::kDdl) plan.writes.effect = Effect::kOpaque;
+  plan.writes.ids = effect == Effect::kDdl ? database.definition_dependencies(true)
+                                           : database.opaque_dependencies();
   plan.suspects_catalog = true;
   plan.analysis.session_effects |= sql::kSessionUnknown;
   if (plan.reason == BypassReason::kNoBypass) plan.reason = BypassReason::kMultiStatement;
@@ -175,9 +177,11 @@ void PlanBuilder::add_writes(Plan& plan) {
     case Effect::kOpaque:
       writes.ids = database_.opaque_dependencies();
       return;
-    case Effect::kDdl:
-      writes.ids = {database_.database_dependency(), database_.definitions_dependency()};
+    case Effect::kDdl: {
+      const bool runs_code = (analysis.session_effects & sql::kSessionUnknown) != 0;
+      writes.ids = database_.definition_dependencies(runs_code);
       return;
+    }
     case Effect::kCluster:
       writes.ids.push_back(database_.shared_dependency());
       return;

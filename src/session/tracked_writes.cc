@@ -76,9 +76,10 @@ StatementWrites TrackedWrites::note(const Plan& plan, Names names) {
   const bool writes_elsewhere = names != Names::kKnown && writes.effect == sql::Effect::kWrites;
   if (writes_elsewhere || (names == Names::kHidden && !ends_or_begins(writes.verb))) {
     suspects_catalog_ = true;
-    const bool more = writes.effect == sql::Effect::kDdl || writes.effect == sql::Effect::kCluster;
-    if (!more) writes.effect = sql::Effect::kOpaque;
-    writes.ids = database_.opaque_dependencies();
+    const bool defines = writes.effect == sql::Effect::kDdl;
+    if (!defines && writes.effect != sql::Effect::kCluster) writes.effect = sql::Effect::kOpaque;
+    writes.ids =
+        defines ? database_.definition_dependencies(true) : database_.opaque_dependencies();
   }
   return writes;
 }

@@ -87,6 +87,11 @@ class DatabaseState {
   std::vector<invalidation::DependencyId> opaque_dependencies() const {
     return {database_dependency(), shared_dependency()};
   }
+  /// What DDL changes; `opaquely`: beside it, code of unknown effect may run.
+  std::vector<invalidation::DependencyId> definition_dependencies(bool opaquely) const {
+    if (!opaquely) return {database_dependency(), definitions_dependency()};
+    return {database_dependency(), definitions_dependency(), shared_dependency()};
+  }
   const invalidation::EpochSlot* slot(invalidation::DependencyId id) { return epochs_.slot(id); }
 
   CatalogPort& port() { return port_; }
