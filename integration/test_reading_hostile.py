@@ -158,3 +158,21 @@ def test_a_changed_configuration_costs_a_pool_no_connection(new_postgres, new_pr
             assert client.rows("SHOW work_mem") == [("7MB",)]
     finally:
         env.close()
+
+
+# -- code without a word of it --------------------------------------------------------------------
+@pytest.mark.parametrize("call", ["json_populate_record({t}, '{{\"d\": 1}}')", "jsonb_populate_record({t}, '{{\"d\": 1}}')",
+                                  "({t} #= 'd=>1'::hstore)", "populate_record({t}, 'd=>1'::hstore)"])
+def test_a_check_of_a_domain_that_a_row_is_filled_through_is_code(env, call):
+    """The row is named, its types are not."""
+    table, log, code = (env.name(each) for each in ("t", "log", "code"))
+    env.run("CREATE EXTENSION IF NOT EXISTS hstore", f"CREATE TABLE {log} AS SELECT 1 AS v",
+            f"CREATE FUNCTION {code}() RETURNS bool LANGUAGE plpgsql AS $$BEGIN UPDATE {log} SET v = v + 1; RETURN true; END$$",
+            f"CREATE DOMAIN {code}_d AS int", f"CREATE TABLE {table} (d {code}_d)", f"INSERT INTO {table} VALUES (1)",
+            f"ALTER DOMAIN {code}_d ADD CHECK ({code}()) NOT VALID")
+    probe = env.probe(f"SELECT v FROM {log}")
+    probe.warm()
+    before = probe.expected()
+    env.wire().ok(f"SELECT {call.format(t=table)} FROM {table}")
+    assert probe.expected() != before
+    probe.check()

@@ -39,6 +39,9 @@ void Catalog::index() {
   index_by_name(functions, function_by_name_);
   index_by_name(operators, operator_by_name_);
   index_by_name(types, type_by_name_);
+  has_domains_ = std::any_of(types.begin(), types.end(), [](const auto& entry) {
+    return entry.second.kind == 'd' && entry.first >= kFirstNormalOid;
+  });
   index_casts();
   index_operator_classes();
 }

@@ -196,7 +196,15 @@ void QueryWalker::function_call(const FuncCall& call) {
       cast_to(type, name.name, call.args[0]);
     }
   }
+  // Of a cast the type was named.
+  const bool named = call.n_args > 0 && call.args[0]->node_case == PG_QUERY__NODE__NODE_TYPE_CAST;
+  if (!named) fill_row(judged);
   visit_children(&call.base);
+}
+
+void QueryWalker::fill_row(const NameScope::Judged& judged) {
+  if (judged.function == nullptr || !names_.catalog().has_domains()) return;
+  if (fills_row(*judged.function)) run_cast(in_context(judged.function->name + "()"));
 }
 
 void QueryWalker::column_ref(const ColumnRef& ref) {
@@ -237,6 +245,7 @@ void QueryWalker::judge_operator(const QualifiedName& name) {
     return;
   }
   apply(judged, name.name);
+  fill_row(judged);
 }
 
 void QueryWalker::operators(const PgQuery__AExpr& expression) {

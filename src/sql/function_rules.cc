@@ -97,6 +97,12 @@ constexpr std::string_view kKeepsType[] = {
     "first_value", "lag", "last_value", "lead", "max", "min", "mode", "nth_value",
 };
 
+// They fill a row from text: input of its columns' types, which the statement need not name.
+constexpr std::string_view kFillsRow[] = {
+    "json_populate_record", "json_populate_recordset", "jsonb_populate_record",
+    "jsonb_populate_record_valid", "jsonb_populate_recordset", "populate_record",
+};
+
 // Settings that are in every key, whatever the session did.
 constexpr std::string_view kKeyedSettings[] = {
     "bytea_output", "client_encoding", "datestyle", "default_text_search_config",
@@ -113,6 +119,7 @@ static_assert(std::is_sorted(std::begin(kTransactionLocks), std::end(kTransactio
 static_assert(std::is_sorted(std::begin(kVouched), std::end(kVouched)));
 static_assert(std::is_sorted(std::begin(kExtensionReadsSetting), std::end(kExtensionReadsSetting)));
 static_assert(std::is_sorted(std::begin(kKeepsType), std::end(kKeepsType)));
+static_assert(std::is_sorted(std::begin(kFillsRow), std::end(kFillsRow)));
 static_assert(std::is_sorted(std::begin(kKeyedSettings), std::end(kKeyedSettings)));
 
 Verdict judge_built_in(const Function& function) {
@@ -162,6 +169,10 @@ Verdict judge_function(const Function& function) {
 
 bool keeps_argument_type(std::string_view name) {
   return contains(kKeepsType, name);
+}
+
+bool fills_row(const Function& function) {
+  return contains(kFillsRow, function.name);
 }
 
 bool is_keyed_setting(std::string_view folded_name) {

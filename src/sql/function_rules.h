@@ -29,6 +29,9 @@ enum class Verdict : uint8_t {
 
 Verdict judge_function(const Function& function);
 
+/// Makes a row of its first argument's type out of text: checks of domains in it run.
+bool fills_row(const Function& function);
+
 /// Built-in functions whose result has the type of their first argument (max, lag ...).
 bool keeps_argument_type(std::string_view name);
 

@@ -128,6 +128,7 @@ class QueryWalker {
   void type_cast(const PgQuery__TypeCast& cast);
   void type_name(const TypeName& name);
   void run_cast(const std::string& what);
+  void fill_row(const NameScope::Judged& judged);
   void cast_to(const TypeFacts& type, std::string_view name, const Node* argument);
   void value_function(const PgQuery__SQLValueFunction& function);
   void judge_operator(const QualifiedName& name);

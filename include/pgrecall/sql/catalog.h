@@ -177,6 +177,8 @@ class Catalog {
   /// As `code_converts` between built-in types: any statement may run it.
   bool casts_run_code() const { return !code_targets_.empty() || !code_converted_.empty(); }
   bool code_converts_built_ins() const { return code_converts_built_ins_; }
+  /// There are domains, whose checks may call anything.
+  bool has_domains() const { return has_domains_; }
   /// Values of types of users may be compared by their functions, those inside rows and ranges too.
   bool code_compares() const { return !operator_classes.empty(); }
 
@@ -188,6 +190,7 @@ class Catalog {
   std::unordered_set<Oid> code_targets_;
   std::unordered_set<Oid> code_converted_;
   bool code_converts_built_ins_ = false;
+  bool has_domains_ = false;
 
   struct StringHash {
     using is_transparent = void;
