@@ -324,12 +324,12 @@ TEST_F(CatalogLoaderTest, DoesNotWaitForLockedRelations) {
 }
 
 TEST_F(CatalogLoaderTest, ReportsAnErrorAndCanGoOn) {
-  ASSERT_TRUE(control_->exec("SET statement_timeout = 1").ok());
+  ASSERT_TRUE(control_->exec("SET lock_timeout = 1").ok());
   ASSERT_TRUE(owner_->exec("BEGIN; LOCK TABLE pg_catalog.pg_policy").ok());
   const auto failed = load_catalog(*control_);
   EXPECT_FALSE(failed.ok());
   run(*owner_, "ROLLBACK");
-  ASSERT_TRUE(control_->exec("SET statement_timeout = 30000").ok());
+  ASSERT_TRUE(control_->exec("SET lock_timeout = 0").ok());
   EXPECT_TRUE(load_catalog(*control_).ok());
 }
 
