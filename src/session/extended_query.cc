@@ -34,6 +34,8 @@ bool parameters_may_be_clock(const wire::Bind& bind) {
 Progress ExtendedQuery::handle(const wire::Frame& frame) {
   // The next unit waits until the last one is answered: its transaction status decides.
   if (core_.server != nullptr && core_.server->queue().owes_ready()) return Progress::kBlocked;
+  // Which statements there are then is known when this has been answered.
+  if (drops_statements_) return Progress::kBlocked;
   // A Sync that the server read as part of a COPY has not ended the unit.
   on_server_ = on_server_ || core_.owed() || unsynced();
   if (!std::exchange(clock_started_, true)) reads_.start_clock();

@@ -29,6 +29,7 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
       return reads_.refuse(sql::BypassReason::kNotASelect);
     case wire::kErrorResponse:
       failed_ = true;
+      goes_on();
       // Done past pgrecall and not known yet. Until it is, statements are parsed anew.
       if (shows_changed_result(frame.payload)) {
         core_.database->suspect();
@@ -44,6 +45,7 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
       break;
   }
   if (step.reply != Reply::kExecute || !step.completes || executing_.empty()) return;
+  goes_on();
   const Executing executed = std::move(executing_.front());
   const auto& plans = executed.plans;
   executing_.pop_front();
@@ -61,7 +63,13 @@ void ExtendedQuery::on_reply(const upstream::Step& step, const wire::Frame& fram
   }
   if (!plans) return;
   transaction_.completed(plans->plans.front(), executed.entry, complete->tag);
-  if (plans->plans.front().analysis.session_effects & sql::kSessionDiscardAll) discard_ = true;
+  if ((plans->plans.front().analysis.session_effects & sql::kSessionDiscardAll) != 0) {
+    core_.prepared->deallocate({});  // the unnamed one stays
+  }
+}
+
+void ExtendedQuery::goes_on() {
+  if (std::exchange(drops_statements_, false)) core_.worker.host.resume_later(core_.session);
 }
 
 void ExtendedQuery::execute_failed(std::string_view error) {
@@ -124,7 +132,6 @@ void ExtendedQuery::on_ready() {
   on_server_ = false;
   meaning_changed_ = false;
   core_.prepared->drop_unconfirmed();
-  if (std::exchange(discard_, false)) core_.prepared->clear();
   if (core_.status == 'I') core_.prepared->clear_portals();
 }
 
@@ -140,6 +147,7 @@ void ExtendedQuery::restore_unnamed() {
 }
 
 void ExtendedQuery::on_lost() {
+  drops_statements_ = false;
   held_.clear();
   parsing_.clear();
   executing_.clear();

@@ -24,6 +24,12 @@ std::string executed_inside(std::string_view shape) {
   return std::string(rest.substr(0, rest.find('"')));
 }
 
+bool drops_all_statements(const Plan& plan) {
+  const uint32_t effects = plan.analysis.session_effects;
+  if ((effects & sql::kSessionDiscardAll) != 0) return true;
+  return (effects & sql::kSessionDeallocate) != 0 && plan.analysis.name.empty();
+}
+
 }  // namespace
 
 bool ExtendedQuery::ready_to_send(bool* blocked) {
@@ -89,6 +95,22 @@ void ExtendedQuery::make_room(uint64_t id) {
   }
 }
 
+/// In a failed transaction the statement that is there may not be put on the server, but some may.
+std::string ExtendedQuery::put_placeholder() {
+  upstream::ServerConnection& server = *core_.server;
+  const uint64_t id = core_.worker.shared.statement_names.fresh();
+  make_room(id);
+  server.statements.insert(id);
+  sent_statements_.push_back(id);
+  std::string name = "pgr_" + std::to_string(id);
+  wire::Parse parse;
+  parse.statement = name;
+  parse.sql = "ROLLBACK";
+  parse.encode(server.output());
+  server.expect(Reply::kParse, Route::kSkipNoError);
+  return name;
+}
+
 void ExtendedQuery::send_parse(Held& held) {
   upstream::ServerConnection& server = *core_.server;
   parsing_.push_back(held.statement);
@@ -97,11 +119,15 @@ void ExtendedQuery::send_parse(Held& held) {
   }
   if (held.clash) {
     // Let the server refuse it: under the name of the statement that is there.
-    // In a failed transaction nothing can be put there, and the server says so of this one too.
-    if (core_.status != 'E') ensure_statement(*held.clash);
+    std::string name;
+    if (core_.status != 'E' || held.clash->direct) {
+      ensure_statement(*held.clash);
+      name = held.clash->server_name();
+    } else {
+      name = put_placeholder();
+    }
     const auto message = wire::Parse::decode(std::string_view(held.bytes).substr(5));
     wire::Parse renamed = *message;
-    const std::string name = held.clash->server_name();
     renamed.statement = name;
     renamed.encode(server.output());
     server.expect(Reply::kParse, Route::kForward, kParseNote);
@@ -390,6 +416,10 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
   core_.writes()->before_execute(plan, core_.names());
   core_.server->output().append(frame.bytes);
   core_.server->expect(Reply::kExecute, Route::kForward);
+  if (drops_all_statements(plan) && !core_.server->queue().skipping_to_sync()) {
+    drops_statements_ = true;
+    wire::append_flush(core_.server->output());
+  }
   core_.server->flush();
   executing_.push_back(
       {std::move(plans), portal && portal->statement ? portal->statement->entry : nullptr, miss});

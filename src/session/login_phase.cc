@@ -242,10 +242,8 @@ void LoginPhase::apply_settings() {
   step_ = Step::kSettings;
   core_.baseline = core_.server->baseline();
   core_.settings.server_has(core_.server->applied);
-  const std::string sql =
-      upstream::settings_difference(core_.settings.values().server, core_.settings.values().client);
-  if (sql.empty()) return greet();
-  core_.server->query_silently(sql, upstream::kSettingsNote);
+  if (core_.settings.synchronised()) return greet();
+  core_.send_settings();
 }
 
 void LoginPhase::on_settings_applied(std::string_view error) {

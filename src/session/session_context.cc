@@ -113,7 +113,7 @@ void apply(SessionContext& context, const upstream::Setting& setting) {
   if (name == "search_path")
     context.search_path = value;
   else if (name == "role")
-    context.role = value == "none" ? context.session_role : value;
+    context.role = value.empty() || value == "none" ? context.session_role : value;
   else if (name == "session_authorization")
     context.session_role = context.role = value;
   else if (name == "standard_conforming_strings")

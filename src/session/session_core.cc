@@ -46,11 +46,15 @@ bool SessionCore::ensure_lease() {
   if (settings_fit()) return true;
   // Nothing of the client's runs before its settings are confirmed: under the wrong role or path it
   // could write in the wrong place.
-  const std::string sql =
-      upstream::settings_difference(settings.values().server, settings.values().client);
   setting_up = true;
-  server->query_silently(sql, upstream::kSettingsNote);
+  send_settings();
   return false;
+}
+
+void SessionCore::send_settings() {
+  if (const std::string first = settings.take_reading_resets(); !first.empty())
+    server->query_silently(first);
+  server->query_silently(settings.synchronisation(), upstream::kSettingsNote);
 }
 
 bool SessionCore::must_renew() const {
@@ -115,6 +119,7 @@ void SessionCore::show_restored_parameters() {
   if (settings.synchronised()) return;
   for (const auto& [name, value] : login_parameters.all()) {
     if (!settings.restores(name)) continue;
+    if (server->status() == 'I' && settings.is_local(name)) continue;  // it has just ended
     if (shown_parameters.set(name, value)) wire::append_parameter_status(output, name, value);
   }
 }

@@ -135,6 +135,7 @@ struct SessionCore {
   bool settings_fit() const { return settings.synchronised() || status == 'E'; }
   /// Makes `set_up` true, or false for now: then the session goes on when it is.
   bool ensure_lease();
+  void send_settings();
   void settings_confirmed();
   /// Takes a connection over: its baseline, parameters and settings.
   void adopt(upstream::ServerConnection& leased);

@@ -4,6 +4,21 @@
 #include <utility>
 
 namespace pgrecall::session {
+namespace {
+
+std::string folded(std::string_view name) {
+  std::string lower(name);
+  for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  return lower;
+}
+
+/// DateStyle knows this word; the server would take its own default for the client's.
+bool is_default(const sql::SettingChange& change) {
+  return change.action == sql::SettingChange::Action::kSet && change.name == "datestyle" &&
+         folded(change.value) == "default";
+}
+
+}  // namespace
 
 bool SettingsState::take_changed() {
   return std::exchange(changed_, false);
@@ -11,11 +26,19 @@ bool SettingsState::take_changed() {
 
 bool SettingsState::restores(std::string_view name) const {
   if (synchronised()) return false;
-  std::string folded(name);
-  for (char& c : folded) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  const upstream::Setting* wanted = now_.client.find(folded);
-  const upstream::Setting* there = now_.server.find(folded);
+  const std::string lower = folded(name);
+  // Who is asked about hangs on the role.
+  const std::string setting = lower == "is_superuser" ? "role" : lower;
+  const upstream::Setting* local = now_.local.find(setting);
+  const upstream::Setting* initial = startup_.find(setting);
+  if (local != nullptr && initial != nullptr && local->value != initial->value) return false;
+  const upstream::Setting* wanted = now_.client.find(setting);
+  const upstream::Setting* there = now_.server.find(setting);
   return wanted != nullptr && (there == nullptr || !(*wanted == *there));
+}
+
+bool SettingsState::is_local(std::string_view name) const {
+  return now_.local.find(folded(name)) != nullptr;
 }
 
 void SettingsState::set_startup(upstream::Setting setting) {
@@ -51,6 +74,7 @@ void SettingsState::erase(std::string_view name) {
 
 void SettingsState::apply(const sql::SettingChange& change) {
   changed_ = true;
+  if (is_default(change)) return change.local ? reset_locally(change.name) : erase(change.name);
   switch (change.action) {
     case sql::SettingChange::Action::kResetAll: {
       // session_authorization and role are not touched by RESET ALL (GUC_NO_RESET_ALL).
@@ -71,16 +95,17 @@ void SettingsState::apply(const sql::SettingChange& change) {
       break;
   }
   upstream::Setting setting{change.name, change.value, change.statement};
-  if (change.name == "datestyle") keep_part(setting);
+  if (change.name == "datestyle") keep_part(setting, change.local);
   set(std::move(setting), change.local);
 }
 
-void SettingsState::keep_part(upstream::Setting& setting) const {
+void SettingsState::keep_part(upstream::Setting& setting, bool local) const {
   const upstream::Setting* old = now_.local.find(setting.name);
   if (old == nullptr) old = now_.client.find(setting.name);
   if (old == nullptr || setting.value.empty()) return;
   setting.value = upstream::merged_datestyle(old->value, setting.value);
-  setting.statement = upstream::set_statement(setting.name, setting.value);
+  setting.statement = local ? upstream::set_local_statement(setting.name, setting.value)
+                            : upstream::set_statement(setting.name, setting.value);
 }
 
 void SettingsState::set(upstream::Setting setting, bool local) {
@@ -89,7 +114,11 @@ void SettingsState::set(upstream::Setting setting, bool local) {
     if (ends_role) now_.local.set({"role", "none", "SET LOCAL ROLE none"});
     return now_.local.set(std::move(setting));
   }
-  if (ends_role) erase("role");
+  if (ends_role) {
+    erase("role");
+    // Not the one of the start-up packet either.
+    if (now_.client.find("role") != nullptr) set({"role", "none", "SET ROLE none"}, false);
+  }
   now_.local.erase(setting.name);
   now_.shadowed.erase(setting.name);
   now_.server.set(setting);
@@ -97,15 +126,44 @@ void SettingsState::set(upstream::Setting setting, bool local) {
 }
 
 /// The server falls back to its default, and has the client's value again when the transaction
-/// ends.
+/// ends. If the client is to have its start-up value, the server is given both.
 void SettingsState::reset_locally(const std::string& name) {
   now_.local.erase(name);
-  if (name == "session_authorization") now_.local.set({"role", "none", "SET LOCAL ROLE none"});
+  if (name == "session_authorization") {
+    // The role falls back, too, or to none: that is for each minor release of PostgreSQL to say.
+    reset_locally("role");
+    if (startup_.find("role") == nullptr) now_.local.set({"role", "", "SET LOCAL role TO DEFAULT"});
+  }
+  if (const upstream::Setting* initial = startup_.find(name)) {
+    now_.local.set({name, initial->value, upstream::set_local_statement(name, initial->value)});
+    now_.server.set({name, "", ""});  // neither that nor nothing
+    return;
+  }
   const upstream::Setting* session = now_.client.find(name);
   if (session == nullptr) return;
   now_.shadowed.set(*session);
   now_.client.erase(name);
   now_.server.erase(name);
+}
+
+std::string SettingsState::take_reading_resets() {
+  std::string sql;
+  for (const std::string_view name : {"client_encoding", "standard_conforming_strings"}) {
+    const upstream::Setting* there = now_.server.find(name);
+    const upstream::Setting* wanted = now_.client.find(name);
+    if (there == nullptr || (wanted != nullptr && *wanted == *there)) continue;
+    sql += sql.empty() ? "RESET " : "; RESET ";
+    sql += name;
+    now_.server.erase(name);
+  }
+  return sql;
+}
+
+std::string SettingsState::synchronisation() const {
+  std::string sql = upstream::settings_difference(now_.server, now_.client);
+  // What is given back here would hide what the transaction has set for itself.
+  for (const upstream::Setting& setting : now_.local.all()) sql += "; " + setting.statement;
+  return sql;
 }
 
 bool SettingsState::end_changes_meaning() const {

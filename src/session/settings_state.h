@@ -25,8 +25,14 @@ class SettingsState {
 
   const Values& values() const { return now_; }
   bool synchronised() const { return now_.client == now_.server; }
+  /// SQL that makes it so, and another Query to precede it (empty: none): a whole Query is read
+  /// under the settings that it finds, so those by which texts are read must not be another's.
+  std::string take_reading_resets();
+  std::string synchronisation() const;
   /// True if the server lost this setting (any case) of the client's and is to get it again.
   bool restores(std::string_view name) const;
+  /// This setting (any case) is another until the transaction ends.
+  bool is_local(std::string_view name) const;
   /// True if the client-visible values changed since the last call: the context must be made anew.
   bool take_changed();
 
@@ -65,7 +71,7 @@ class SettingsState {
   };
   void erase(std::string_view name);
   void set(upstream::Setting setting, bool local);
-  void keep_part(upstream::Setting& setting) const;
+  void keep_part(upstream::Setting& setting, bool local) const;
   void reset_locally(const std::string& name);
 
   upstream::SettingMap startup_;

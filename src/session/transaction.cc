@@ -1,6 +1,7 @@
 #include "session/transaction.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "pgrecall/wire/builder.h"
 #include "session/pin_review.h"
@@ -137,8 +138,11 @@ void Transaction::completed(const Plan& plan, const std::shared_ptr<TextEntry>& 
     case StatementKind::kCommit:
     case StatementKind::kPrepareTransaction:
     case StatementKind::kRollback: {
+      // Outside a block PREPARE TRANSACTION commits, under the tag of one that had failed.
+      const bool failed = core_.status == 'E' && !std::exchange(ended_block_, true);
+      const bool prepares = analysis.kind == StatementKind::kPrepareTransaction && !failed;
       const bool chained_snapshot = analysis.and_chain && core_.snapshot_isolation;
-      end(analysis.kind != StatementKind::kRollback && tag != "ROLLBACK");
+      end(prepares || (analysis.kind != StatementKind::kRollback && tag != "ROLLBACK"));
       core_.snapshot_isolation = chained_snapshot;
       core_.settings.begin();
       break;
@@ -260,6 +264,7 @@ void Transaction::failed(const Plan& plan, const std::shared_ptr<TextEntry>& ent
 }
 
 void Transaction::ready(char status, bool error) {
+  ended_block_ = false;
   core_.status = status;
   if (status == 'I') {
     // An implicit transaction that failed took its SETs with it.

@@ -38,6 +38,7 @@ class Transaction {
   void note_objects(const Plan& plan, const std::shared_ptr<TextEntry>& entry);
 
   SessionCore& core_;
+  bool ended_block_ = false;  ///< in this unit
 };
 
 }  // namespace pgrecall::session

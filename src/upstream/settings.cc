@@ -1,6 +1,7 @@
 #include "pgrecall/upstream/settings.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pgrecall::upstream {
 namespace {
@@ -35,6 +36,13 @@ std::string quote_parts(std::string_view name) {
     quoted += '.';
     start = dot + 1;
   }
+}
+
+/// set_config takes list settings (search_path) as one text, as start-up parameters do; SET would
+/// quote the whole list as one name.
+std::string set_config(std::string_view name, std::string_view value, std::string_view is_local) {
+  std::string sql = "SELECT pg_catalog.set_config(" + quote_literal(name) + ", ";
+  return sql.append(quote_literal(value)).append(", ").append(is_local) + ")";
 }
 
 }  // namespace
@@ -83,30 +91,42 @@ const Setting* SettingMap::find(std::string_view name) const {
 }
 
 std::string settings_difference(const SettingMap& applied, const SettingMap& wanted) {
+  const auto becomes = [](std::string_view name) {
+    return name == kAuthorization || name == kRole;
+  };
   std::string sql;
-  const Setting* authorization = wanted.find(kAuthorization);
-  const Setting* applied_authorization = applied.find(kAuthorization);
-  bool role_lost = false;
-  if (authorization != nullptr) {
-    if (applied_authorization == nullptr || !(*applied_authorization == *authorization)) {
-      append_statement(sql, authorization->statement);
-      role_lost = true;
-    }
-  } else if (applied_authorization != nullptr) {
-    append_statement(sql, reset_statement(kAuthorization));
-    role_lost = true;
-  }
   for (const Setting& setting : applied.all()) {
-    if (setting.name == kAuthorization || wanted.find(setting.name) != nullptr) continue;
+    if (becomes(setting.name) || wanted.find(setting.name) != nullptr) continue;
     append_statement(sql, reset_statement(setting.name));
   }
   for (const Setting& setting : wanted.all()) {
-    if (setting.name == kAuthorization) continue;
     const Setting* before = applied.find(setting.name);
-    const bool same = before != nullptr && *before == setting;
-    if (!same || (role_lost && setting.name == kRole)) append_statement(sql, setting.statement);
+    if (becomes(setting.name) || (before != nullptr && *before == setting)) continue;
+    // What the value does not name would be kept from the other client's.
+    if (before != nullptr && setting.name == "datestyle")
+      append_statement(sql, reset_statement(setting.name));
+    append_statement(sql, setting.statement);
   }
-  return sql;
+  // Who logged in may set what a role that was taken on later may not.
+  const bool others = !sql.empty();
+  const auto equal = [&](std::string_view name) {
+    const Setting* before = applied.find(name);
+    const Setting* after = wanted.find(name);
+    return before == nullptr || after == nullptr ? before == after : *before == *after;
+  };
+  const bool authorization_kept = equal(kAuthorization) && !others;
+  const bool role_kept = equal(kRole) && authorization_kept;
+  std::string first;
+  if (!authorization_kept && applied.find(kAuthorization) != nullptr)
+    append_statement(first, reset_statement(kAuthorization));
+  if (!role_kept && applied.find(kRole) != nullptr) append_statement(first, reset_statement(kRole));
+  if (others) append_statement(first, sql);
+  for (const auto& [name, kept] :
+       {std::pair{kAuthorization, authorization_kept}, std::pair{kRole, role_kept}}) {
+    const Setting* setting = kept ? nullptr : wanted.find(name);
+    if (setting != nullptr) append_statement(first, setting->statement);
+  }
+  return first;
 }
 
 std::string quote_literal(std::string_view text) {
@@ -123,10 +143,11 @@ std::string quote_identifier(std::string_view text) {
 }
 
 std::string set_statement(std::string_view name, std::string_view value) {
-  // set_config takes list settings (search_path) as one text, as start-up parameters do; SET would
-  // quote the whole list as one name.
-  return "SELECT pg_catalog.set_config(" + quote_literal(name) + ", " + quote_literal(value) +
-         ", false)";
+  return set_config(name, value, "false");
+}
+
+std::string set_local_statement(std::string_view name, std::string_view value) {
+  return set_config(name, value, "true");
 }
 
 }  // namespace pgrecall::upstream

@@ -53,6 +53,8 @@ std::string settings_difference(const SettingMap& applied, const SettingMap& wan
 
 /// `name = 'value'` as SQL, for values that come as plain text (start-up parameters).
 std::string set_statement(std::string_view name, std::string_view value);
+/// The same for the rest of the transaction.
+std::string set_local_statement(std::string_view name, std::string_view value);
 /// What DateStyle is after `value` was set where it was `old`: a part that is not named is kept.
 std::string merged_datestyle(std::string_view old, std::string_view value);
 /// A string literal that reads the same whatever standard_conforming_strings says.
