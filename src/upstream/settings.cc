@@ -119,7 +119,8 @@ std::string settings_difference(const SettingMap& applied, const SettingMap& wan
   std::string first;
   if (!authorization_kept && applied.find(kAuthorization) != nullptr)
     append_statement(first, reset_statement(kAuthorization));
-  if (!role_kept && applied.find(kRole) != nullptr) append_statement(first, reset_statement(kRole));
+  const bool lets_go = others || (!role_kept && wanted.find(kRole) == nullptr);
+  if (lets_go && applied.find(kRole) != nullptr) append_statement(first, reset_statement(kRole));
   if (others) append_statement(first, sql);
   for (const auto& [name, kept] :
        {std::pair{kAuthorization, authorization_kept}, std::pair{kRole, role_kept}}) {

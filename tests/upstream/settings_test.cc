@@ -68,6 +68,23 @@ TEST(SettingsDifference, AuthorizationComesFirstAndTheRoleIsSetAgainAfterIt) {
             "RESET SESSION AUTHORIZATION; SET role = 'bob'");
 }
 
+TEST(SettingsDifference, WhoLoggedInSetsWhatTheRoleMayNot) {
+  const Setting role = setting("role", "bob");
+  const Setting carol = {"session_authorization", "carol", "SET SESSION AUTHORIZATION carol"};
+  const Setting a = setting("a", "1");
+  const Setting z = setting("z", "1");
+  EXPECT_EQ(settings_difference({}, map({a, role, carol, z})),
+            "SET a = '1'; SET z = '1'; SET SESSION AUTHORIZATION carol; SET role = 'bob'");
+  EXPECT_EQ(settings_difference(map({a, role, carol}), map({role, z})),
+            "RESET SESSION AUTHORIZATION; RESET ROLE; RESET \"a\"; SET z = '1'; SET role = 'bob'");
+}
+
+TEST(SettingsDifference, APartOfADateStyleIsNotCompletedByWhatWasThere) {
+  EXPECT_EQ(
+      settings_difference(map({setting("datestyle", "DMY")}), map({setting("datestyle", "ISO")})),
+      "RESET \"datestyle\"; SET datestyle = 'ISO'");
+}
+
 /// What a server makes of such a text, as far as it was built from our statements.
 SettingMap apply(SettingMap settings, std::string sql) {
   sql += "; ";

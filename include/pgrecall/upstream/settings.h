@@ -48,7 +48,8 @@ class SettingMap {
 };
 
 /// SQL, one Query of several statements, that takes a server connection from `applied` to `wanted`;
-/// empty if they are equal. session_authorization comes first because it resets the role.
+/// empty if they are equal. Who logged in may set more than a role: roles are left before the
+/// others and taken on after them, session_authorization first because it resets the role.
 std::string settings_difference(const SettingMap& applied, const SettingMap& wanted);
 
 /// `name = 'value'` as SQL, for values that come as plain text (start-up parameters).
