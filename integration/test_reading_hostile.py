@@ -160,6 +160,15 @@ def test_a_changed_configuration_costs_a_pool_no_connection(new_postgres, new_pr
         env.close()
 
 
+# -- statements -----------------------------------------------------------------------------------
+def test_what_code_has_prepared_is_deallocated(env):
+    client = env.wire()
+    client.ok("DO $$BEGIN EXECUTE 'PREPARE left_over AS SELECT 1'; END$$")
+    assert client.rows("EXECUTE left_over") == [("1",)]
+    client.ok("DEALLOCATE ALL")
+    assert client.query("EXECUTE left_over").sqlstate == "26000"
+
+
 # -- code without a word of it --------------------------------------------------------------------
 @pytest.mark.parametrize("call", ["json_populate_record({t}, '{{\"d\": 1}}')", "jsonb_populate_record({t}, '{{\"d\": 1}}')",
                                   "({t} #= 'd=>1'::hstore)", "populate_record({t}, 'd=>1'::hstore)"])

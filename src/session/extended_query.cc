@@ -17,6 +17,13 @@ namespace {
 /// Key kinds: a Query's key ends after its literals; this byte tells the two apart.
 constexpr char kExtendedKey = 'X';
 
+/// More than this goes to the server, whether its answer is wanted yet or not; unless it is what
+/// one read, however large, needs.
+constexpr size_t kHeldBytesMax = 1024 * 1024;
+constexpr size_t kHeldFew = 4;
+/// Portals that one unit may name.
+constexpr size_t kTouchedMax = 100'000;
+
 bool parameters_may_be_clock(const wire::Bind& bind) {
   size_t index = 0;
   for (const auto& value : bind.parameters) {
@@ -39,6 +46,10 @@ Progress ExtendedQuery::handle(const wire::Frame& frame) {
   // A Sync that the server read as part of a COPY has not ended the unit.
   on_server_ = on_server_ || core_.owed() || unsynced();
   if (!std::exchange(clock_started_, true)) reads_.start_clock();
+  if (too_much_held(frame.type)) {
+    const Progress progress = flush_before_query();
+    if (progress != Progress::kDone) return progress;
+  }
   switch (frame.type) {
     case wire::kParse:
       return parse(frame);
@@ -68,7 +79,18 @@ Progress ExtendedQuery::hold_malformed(const wire::Frame& frame) {
 void ExtendedQuery::hold(const wire::Frame& frame, Held held) {
   held.type = frame.type;
   held.bytes = frame.bytes;
+  held_bytes_ += sizeof held + held.bytes.size();
   held_.push_back(std::move(held));
+}
+
+bool ExtendedQuery::too_much_held(char next) const {
+  const bool is_held = next != wire::kExecute && next != wire::kFlush && next != wire::kSync;
+  return is_held && held_bytes_ > kHeldBytesMax && held_.size() >= kHeldFew;
+}
+
+void ExtendedQuery::drop_held() {
+  held_.clear();
+  held_bytes_ = 0;
 }
 
 Progress ExtendedQuery::parse(const wire::Frame& frame) {
@@ -96,7 +118,12 @@ Progress ExtendedQuery::parse(const wire::Frame& frame) {
   Held held;
   held.statement = statement;
   if (!statement->name.empty()) held.clash = core_.prepared->find(statement->name);
-  if (statement->name.empty()) replaced_.push_back(core_.prepared->find({}));
+  if (statement->name.empty()) {
+    // Behind one that is confirmed nobody looks further back.
+    auto before = core_.prepared->find({});
+    if (before && before->confirmed) replaced_.clear();
+    replaced_.push_back(std::move(before));
+  }
   if (!held.clash) core_.prepared->put(statement);
   hold(frame, std::move(held));
   return Progress::kDone;
@@ -105,6 +132,12 @@ Progress ExtendedQuery::parse(const wire::Frame& frame) {
 Progress ExtendedQuery::bind(const wire::Frame& frame) {
   const auto message = wire::Bind::decode(frame.payload);
   if (!message) return hold_malformed(frame);
+  const uint32_t most = core_.worker.shared.config.limits.client_statements;
+  if (core_.prepared->portals() >= most || touched_portals_.size() >= kTouchedMax) {
+    core_.fatal("53400",
+                "too many portals (limits.client_statements = " + std::to_string(most) + ")");
+    return Progress::kClosed;
+  }
   auto portal = std::make_shared<ClientPortal>();
   portal->name = message->portal;
   portal->statement = core_.prepared->find(message->statement);
@@ -114,7 +147,7 @@ Progress ExtendedQuery::bind(const wire::Frame& frame) {
   Held held;
   held.statement = portal->statement;
   held.portal = portal;
-  if (!portal->name.empty()) touched_portals_.push_back(portal->name);
+  if (!portal->name.empty()) touched_portals_.insert(portal->name);
   core_.prepared->put_portal(portal);
   hold(frame, std::move(held));
   return Progress::kDone;
@@ -144,7 +177,7 @@ Progress ExtendedQuery::close(const wire::Frame& frame) {
     core_.prepared->erase(message->name);
   } else {
     held.portal = core_.prepared->portal(message->name);
-    if (!message->name.empty()) touched_portals_.emplace_back(message->name);
+    if (held.portal && !message->name.empty()) touched_portals_.emplace(message->name);
     core_.prepared->erase_portal(message->name);
   }
   hold(frame, std::move(held));
@@ -274,12 +307,13 @@ void ExtendedQuery::answer_held(const cache::CachedResult& result) {
         on_own_reply(kCloseNote);
     }
   }
-  held_.clear();
+  drop_held();
 }
 
-bool ExtendedQuery::answer_count(const Plan& plan, const ClientPortal& portal) {
+bool ExtendedQuery::answer_count(const Plan& plan, ClientPortal& portal) {
   int64_t rows = 0;
   if (portal.on_server || portal.answered || !can_answer_held(portal)) return false;
+  if (!portal.name.empty() && core_.in_transaction()) return false;  // SQL may fetch from it
   if (portal.statement->entry->canonical.hints.off) return false;
   if (!estimated_count(core_, plan, &rows)) return false;
   // The tail ends with the result formats: none, one for all, or one for the one column.
@@ -293,6 +327,7 @@ bool ExtendedQuery::answer_count(const Plan& plan, const ClientPortal& portal) {
   result.row_description_bytes = static_cast<uint32_t>(result.bytes.size());
   answer_held(result);
   append_count(core_.output, {}, rows, format, false);
+  portal.answered = true;
   if (core_.in_transaction()) core_.read_locally = true;
   core_.worker.stats.count_estimates.add();
   core_.flush();
@@ -307,7 +342,7 @@ Progress ExtendedQuery::sync(const wire::Frame& frame) {
   }
   if (!on_server_ && closes_only) {
     for (size_t i = 0; i < held_.size(); ++i) wire::append_close_complete(core_.output);
-    held_.clear();
+    drop_held();
     closed_.clear();
     wire::append_ready_for_query(core_.output, core_.visible_status());
     if (!core_.in_transaction()) core_.prepared->clear_portals();

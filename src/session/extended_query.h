@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "pgrecall/base/queue.h"
@@ -69,7 +70,7 @@ class ExtendedQuery {
   bool can_answer_held(const ClientPortal& portal) const;
   bool needs_description() const;
   void answer_held(const cache::CachedResult& result);
-  bool answer_count(const Plan& plan, const ClientPortal& portal);
+  bool answer_count(const Plan& plan, ClientPortal& portal);
   void serve(ClientPortal& portal, const Plan& plan);
   Verdict decide(const ClientPortal& portal, int32_t max_rows, ReadRequest* request);
   bool means_what_it_says(const ClientPortal& portal, const PlanSet& plans) const;
@@ -106,11 +107,14 @@ class ExtendedQuery {
   void execute_failed(std::string_view error);
   void rewrite_error(const upstream::Step& step, const wire::Frame& frame, std::string* rewritten);
   void hold(const wire::Frame& frame, Held held);
+  void drop_held();
+  bool too_much_held(char next) const;
 
   SessionCore& core_;
   ReadPath& reads_;
   Transaction& transaction_;
   std::vector<Held> held_;
+  size_t held_bytes_ = 0;
   bool on_server_ = false;  ///< something of this unit has been sent
   bool failed_ = false;     ///< the server reported an error in this unit
   Queue<std::shared_ptr<ClientStatement>> parsing_;
@@ -123,10 +127,10 @@ class ExtendedQuery {
   Queue<std::shared_ptr<ClientStatement>> closed_;          ///< Closes not yet confirmed
   std::vector<std::shared_ptr<ClientStatement>> replaced_;  ///< by a Parse of the unnamed one
   bool unnamed_failed_ = false;                             ///< the Parse that failed was unnamed
-  bool meaning_changed_ = false;              ///< of names, by what this unit has executed so far
-  Queue<Binding> binding_;                    ///< of `kOpaqueBindNote`, not answered
-  std::vector<std::string> touched_portals_;  ///< named ones, bound or closed in this unit
-  std::vector<uint64_t> sent_statements_;     ///< parsed or closed under names of ours in this unit
+  bool meaning_changed_ = false;  ///< of names, by what this unit has executed so far
+  Queue<Binding> binding_;        ///< of `kOpaqueBindNote`, not answered
+  std::unordered_set<std::string> touched_portals_;  ///< named ones, bound or closed in this unit
+  std::vector<uint64_t> sent_statements_;  ///< parsed or closed under names of ours in this unit
   std::string key_;
   bool clock_started_ = false;
   bool drops_statements_ = false;  ///< DISCARD ALL or DEALLOCATE ALL is under way

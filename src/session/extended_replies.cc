@@ -148,7 +148,7 @@ void ExtendedQuery::restore_unnamed() {
 
 void ExtendedQuery::on_lost() {
   drops_statements_ = false;
-  held_.clear();
+  drop_held();
   parsing_.clear();
   executing_.clear();
   binding_.clear();

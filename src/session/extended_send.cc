@@ -75,7 +75,7 @@ void ExtendedQuery::send_held(bool fill) {
         send_named(held, fill);
     }
   }
-  held_.clear();
+  drop_held();
   core_.server->flush();
 }
 

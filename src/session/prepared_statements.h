@@ -79,7 +79,7 @@ class PreparedStatements {
   void clear_portals() { portals_.clear(); }
   /// One of them must stay on the server connection where it is.
   bool holds_connection() const;
-  bool has_portals() const { return !portals_.empty(); }
+  size_t portals() const { return portals_.size(); }
 
  private:
   std::unordered_map<std::string, std::shared_ptr<ClientStatement>> statements_;

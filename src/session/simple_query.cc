@@ -95,7 +95,7 @@ bool SimpleQuery::answer_deallocate(const Plan& plan) {
   // Statements of the protocol live under names of ours on servers that are shared.
   if ((plan.analysis.session_effects & sql::kSessionDeallocate) == 0) return false;
   if (core_.status == 'E' || (core_.pins & sql::kSessionPrepare) != 0) return false;
-  if (!core_.lazy.empty()) return false;
+  if (!core_.lazy.empty() || core_.ran_opaque_code()) return false;  // code may have prepared, too
   const std::string& name = plan.analysis.name;
   if (name.empty())
     core_.prepared->clear();

@@ -16,6 +16,7 @@ using sql::StatementKind;
 namespace {
 
 constexpr size_t kLazyStatementsMax = 64;
+constexpr size_t kLazyBytesMax = 1024;  ///< of one of them
 
 bool is_snapshot(Isolation isolation) {
   return isolation == Isolation::kRepeatableRead || isolation == Isolation::kSerializable;
@@ -62,7 +63,7 @@ bool Transaction::answer_locally(const Plan& plan, std::string_view text) {
 
 bool Transaction::answer_lazily_begun(const Plan& plan, std::string_view text) {
   const sql::StatementAnalysis& analysis = plan.analysis;
-  if (has_comment(text)) return false;
+  if (has_comment(text) || text.size() > kLazyBytesMax) return false;
   if (core_.lazy.size() >= kLazyStatementsMax) return false;
   switch (analysis.kind) {
     case StatementKind::kCommit:

@@ -14,6 +14,47 @@ using Texts = std::vector<std::string>;
 constexpr std::string_view kSelect = "select a from t";
 const std::string kUnit = "1 2 T D(public.t=0) C(SELECT 1) Z(I)";
 
+TEST(ExtendedQuery, WhatIsHeldBackIsBounded) {
+  World world;
+  Client& a = world.client();
+  const std::string sql = "select a from t /*" + std::string(64 * 1024, 'x') + "*/";
+  for (int i = 0; i < 64; ++i) a.send(parse("", sql) + bind());
+  world.pump();
+  EXPECT_NE(a.session.server(), nullptr) << "a unit without end goes to the server";
+  a.take();
+  a.ask(testing::sync());
+  EXPECT_EQ(a.query("select a from t"), "T D(public.t=0) C(SELECT 1) Z(I)");
+}
+
+TEST(ExtendedQuery, PortalsAreBounded) {
+  WorldOptions options = defaults();
+  options.config.limits.client_statements = 3;
+  World world(options);
+  Client& a = world.client();
+  std::string unit = parse("", "select a from t");
+  for (const char* name : {"a", "b", "c", "d"}) unit += bind("", {.portal = name});
+  EXPECT_EQ(a.ask(unit + testing::sync()), "E!(53400)");
+  EXPECT_TRUE(a.closed);
+}
+
+TEST(ExtendedQuery, AnEstimatedPortalIsAtItsEnd) {
+  WorldOptions options = defaults();
+  config::Rule rule;
+  rule.tables = {"big"};
+  rule.count = config::CountMode::kEstimate;
+  options.config.rules = {rule};
+  World world(options);
+  world.estimates[40003] = 1234567;
+  Client& a = world.client();
+  const std::string sql = "select count(*) from big";
+  EXPECT_EQ(a.ask(parse("", sql) + bind() + execute() + execute() + testing::sync()),
+            "1 2 D(1234567) C(SELECT 1) C(SELECT 0) Z(I)");
+  a.query("begin");
+  EXPECT_EQ(a.ask(parse("", sql) + bind("", {.portal = "p"}) + execute(0, "p") + testing::sync()),
+            "1 2 D(public.big=0) D(public.big=0#2) D(public.big=0#3) C(SELECT 3) Z(T)")
+      << "FETCH may name it";
+}
+
 TEST(ExtendedQuery, ASecondEqualUnitIsAHit) {
   World world;
   Client& a = world.client();

@@ -205,6 +205,16 @@ TEST(SimpleQuery, EntriesExpire) {
   EXPECT_EQ(world.misses(), 2u);
 }
 
+TEST(SimpleQuery, WhatALazyBlockKeepsIsBounded) {
+  World world;
+  Client& a = world.client();
+  a.query("begin");
+  EXPECT_EQ(a.query("savepoint a"), "C(SAVEPOINT) Z(T)");
+  EXPECT_EQ(a.session.server(), nullptr);
+  EXPECT_EQ(a.query("savepoint b" + std::string(2000, ' ')), "C(SAVEPOINT) Z(T)");
+  EXPECT_NE(a.session.server(), nullptr) << "a long text is the server's to keep";
+}
+
 TEST(SimpleQuery, EstimatesAnswerCountsWhereARuleAllowsIt) {
   WorldOptions options = defaults();
   config::Rule rule;
