@@ -194,10 +194,12 @@ void ClientSession::on_flight(uint64_t query, cache::CachedResultPtr result) {
 void ClientSession::on_cancel() {
   SessionCore& core = state_->core;
   // A Query that waits for another client's answer, or for a connection, ends here; inside a block
-  // the server would have to abort the transaction, so there it waits on.
+  // the server would have to abort the transaction, so there it waits on. Who is pinned waits for
+  // its own connection, which is being inspected.
   const bool query_waits = !state_->input.empty() && state_->input.front() == wire::kQuery &&
                            core.visible_status() == 'I' && !core.owed();
-  if (query_waits && (state_->reads.waiting() || core.waiting)) {
+  const bool renews = core.waiting && core.pins != 0;
+  if (query_waits && !renews && (state_->reads.waiting() || core.waiting)) {
     core.cancelled = true;
     state_->reads.stop_waiting();
     if (std::exchange(core.waiting, false)) core.worker.host.stop_waiting(*this);

@@ -119,6 +119,23 @@ TEST(Lease, Trap23_ACancelDoesNotHitTheBeginThatWasSentAhead) {
   EXPECT_EQ(b.got(), "E(57014) Z(E)") << "the server has come to what the client asked";
 }
 
+TEST(Lease, Trap23_ACancelDoesNotCostAPinnedClientItsServer) {
+  World world(pool_of(2));
+  Client& b = world.client();
+  EXPECT_EQ(b.query("listen news"), "C(LISTEN) Z(I)");
+  world.configuration_changes();
+  world.hold(0, true);
+  b.send(query("select a from t"));
+  world.pump();
+  ASSERT_TRUE(b.session.waiting_for_lease()) << "its server is inspected again";
+  b.session.on_cancel();
+  world.pump();
+  world.hold(0, false);
+  world.pump();
+  EXPECT_EQ(b.got(), "T D(public.t=0) C(SELECT 1) Z(I)");
+  EXPECT_EQ(world.leased(b), 0u) << "it still listens there";
+}
+
 TEST(Lease, Trap23_ACancelEndsTheOpeningOfAServer) {
   World world(pool_of(1));
   Client& b = world.client();

@@ -101,6 +101,8 @@ class World final : public SessionHost,
   void outside_write(std::string_view table);
   /// The catalog changed past the proxy; `known` publishes the new snapshot at once.
   void catalog_changes();
+  /// The server has read its configuration again.
+  void configuration_changes() { configuration_.fetch_add(1); }
   bool publish_catalogs = true;
   bool settle_gone = true;
   std::vector<invalidation::FenceToken> unsettled;
