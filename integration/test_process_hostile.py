@@ -1,4 +1,6 @@
 """What one database, one login or one client may do to the rest of the process."""
+import os
+import signal
 import threading
 
 import pytest
@@ -237,6 +239,32 @@ def test_a_reload_inside_a_transaction_is_not_missed(configured):
     writer.ok("UPDATE t SET v = 2")
     writer.ok("COMMIT")
     assert probe.fresh() == [("2",)]
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_a_server_that_hangs_while_it_is_asked_again_costs_its_client_an_error(new_postgres, new_proxy, pinned):
+    """The connection is much older than the time that a login may take."""
+    server = new_postgres()
+    server.create_database("own")
+    proxy = new_proxy(server.port, {"pool": {"size": 1}, "auth": {"mode": "trust"}, "upstream": {"connect_timeout": "1s"}})
+    proxy.wait_catalog("own")
+    env = Environment(server, proxy, "own")
+    client = env.wire()
+    if pinned:
+        client.ok("LISTEN news")
+    pid = int(client.rows("SELECT pg_backend_pid()")[0][0])
+    wait_until(lambda: server.sql("own", f"SELECT clock_timestamp() - backend_start > interval '1.1 s' FROM pg_stat_activity"
+                                         f" WHERE pid = {pid}")[0][0], "it is older than connect_timeout")
+    reload_with(env, "work_mem = '5MB'")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        client.send(wire.query("SELECT 1"))
+        assert client.read_to_end().sqlstate == "08006"
+        assert env.wire().rows("SELECT 1") == [("1",)]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    env.close()
+    proxy.assert_alive()
 
 
 def test_invalidations_are_counted(own):

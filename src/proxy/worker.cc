@@ -256,6 +256,8 @@ void Worker::tick() {
     ServerLink* link = servers_.find(id);
     if (link != nullptr && !link->connected)
       connect_failed(*link, ETIMEDOUT);
+    else if (link != nullptr && link->connection->user() != nullptr)
+      link->connection->abandon();  // who waits for it is told, and it is closed
     else if (link != nullptr)
       close_server(id, true);
   }

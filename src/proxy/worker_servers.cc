@@ -34,6 +34,11 @@ bool Worker::outdated(const upstream::ServerConnection& server) const {
 }
 
 void Worker::inspect_again(upstream::ServerConnection& server) {
+  ServerLink* link = servers_.find(server.id);
+  PGR_ASSERT(link != nullptr);
+  // As a login, it has so long; it is older than the deadline of its own.
+  link->connect_deadline = loop_->now() + shared_.config.upstream.connect_timeout;
+  link->relayed_login = false;
   server.configuration = shared_.databases.port().configuration();
   server.inspect_again();
 }
@@ -316,6 +321,7 @@ void Worker::suspect_crash() {
 void Worker::close_server(SlotId id, bool count) {
   std::unique_ptr<ServerLink> link = servers_.take(id);
   if (!link) return;
+  PGR_ASSERT(link->connection->user() == nullptr);  // it would go on with what is gone
   if (link->stream && link->connected) {
     wire::append_terminate(link->connection->output());
     link->stream->write(link->connection->output());
