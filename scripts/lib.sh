@@ -21,6 +21,17 @@ build_preset() {
   (cd "$repository" && cmake --build --preset "$preset" "$@")
 }
 
+# has_server FOLDER: whether a PostgreSQL server of Debian's packages is there that pgrecall supports.
+has_server() {
+  local initdb version
+  for initdb in "$1"/*/bin/initdb; do
+    version=${initdb%/bin/initdb}
+    version=${version##*/}
+    [[ $version =~ ^[0-9]+$ ]] && ((version >= 13)) && return 0
+  done
+  return 1
+}
+
 # -- steps: each is timed, all are run, the summary tells --------------------------------------
 step_names=()
 step_results=()
