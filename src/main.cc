@@ -20,7 +20,8 @@ void print(std::FILE* to, std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), to);
 }
 
-int check_config(const Config& config) {
+int check_config(const Config& config, const CommandLine& line) {
+  print(stdout, pgrecall::config::what_was_checked(line) + "\n");
   for (const std::string& note : pgrecall::config::notes(config)) print(stdout, note + "\n");
   print(stdout, "configuration is valid\n");
   return 0;
@@ -41,7 +42,7 @@ int explain(const Config& config, const CommandLine& line) {
 int dispatch(const Config& config, const CommandLine& line) {
   switch (line.command) {
     case Command::kCheckConfig:
-      return check_config(config);
+      return check_config(config, line);
     case Command::kPrintConfig:
       print(stdout, pgrecall::config::print_config(config));
       return 0;
@@ -78,6 +79,8 @@ int main(int argc, char** argv) {
   }
   const auto loaded = pgrecall::config::load_file(line.config_path, line.overrides);
   if (!loaded.ok()) {
+    if (line.command == Command::kCheckConfig)
+      print(stdout, pgrecall::config::what_was_checked(line) + "\n");
     print(stderr, loaded.message());
     return kBadConfiguration;
   }

@@ -93,6 +93,7 @@ void Loader::identity() {
     catalog_->database_name = result.text(row, 1);
     may_read_control_file = result.boolean(row, 2);
     catalog_->has_event_triggers = result.boolean(row, 3);
+    catalog_->has_login_triggers = result.boolean(row, 4);
   });
   if (!may_read_control_file) return;
   for_each(kSystemIdentifierQuery, [&](const QueryResult& result, size_t row) {

@@ -20,7 +20,8 @@ namespace pgrecall::adapters {
 
 constexpr const char* kDatabaseQuery =
     "SELECT oid, datname, has_function_privilege('pg_control_system()', 'EXECUTE'),"
-    " EXISTS (SELECT FROM pg_event_trigger WHERE evtenabled <> 'D' AND evtevent <> 'login')"
+    " EXISTS (SELECT FROM pg_event_trigger WHERE evtenabled <> 'D' AND evtevent <> 'login'),"
+    " EXISTS (SELECT FROM pg_event_trigger WHERE evtenabled <> 'D' AND evtevent = 'login')"
     " FROM pg_database WHERE datname = current_database()";
 
 constexpr const char* kSystemIdentifierQuery = "SELECT system_identifier FROM pg_control_system()";

@@ -10,23 +10,12 @@
 #include <chrono>
 #include <utility>
 
+#include "adapters/libpq_message.h"
+
 namespace pgrecall::adapters {
 namespace {
 
 constexpr std::string_view kConnectionLost = "08006";
-
-/// libpq's messages end in a newline and may have several lines.
-std::string one_line(std::string_view message) {
-  std::string line;
-  for (const char c : message) {
-    if (c != '\n')
-      line += c;
-    else if (!line.empty() && line.back() != ' ')
-      line += ' ';
-  }
-  while (!line.empty() && line.back() == ' ') line.pop_back();
-  return line;
-}
 
 template <typename Number>
 Number parse(std::string_view text) {
@@ -93,8 +82,7 @@ bool is_sqlstate(std::string_view text) {
 /// Of a message like "connection to ... failed: FATAL:  3D000: database ...": the first, since what
 /// follows it may hold names that anybody chose.
 Error connection_error(std::string_view where, std::string_view message) {
-  message = message.substr(0, message.find("\nLOCATION:"));
-  Error error{std::string(where) + one_line(message), std::string(kConnectionLost)};
+  Error error{std::string(where) + clean_libpq_message(message), std::string(kConnectionLost)};
   for (size_t at = message.find(":  "); at != std::string_view::npos;
        at = message.find(":  ", at + 1)) {
     const std::string_view code = message.substr(at + 3, 5);
@@ -103,6 +91,13 @@ Error connection_error(std::string_view where, std::string_view message) {
     break;
   }
   return error;
+}
+
+/// Whom the reason of a failure is about. The host may be a URL by mistake, so it is cleaned too.
+std::string connection_text(const ControlOptions& options) {
+  return clean_libpq_message("cannot connect to " + options.host + ":" +
+                             std::to_string(options.port) + " as \"" + options.user + "\"") +
+         ": ";
 }
 
 std::string session_settings(const ControlOptions& options) {
@@ -186,7 +181,7 @@ Result<ControlConnection> ControlConnection::connect(const ControlOptions& optio
       connect_verbosely(names.data(), values.data(), options.connect_timeout_s));
   if (!connection.connected()) {
     const std::string_view message = PQerrorMessage(connection.connection_.get());
-    return connection_error("control connection to " + options.host + ":" + port + ": ",
+    return connection_error(connection_text(options),
                             message.empty() ? "timeout expired" : message);
   }
   const auto configured = connection.exec(session_settings(options));
@@ -217,8 +212,9 @@ Result<QueryResult> ControlConnection::checked(pg_result* raw) {
     return result;
   const char* sqlstate = raw != nullptr ? PQresultErrorField(raw, PG_DIAG_SQLSTATE) : nullptr;
   const char* primary = raw != nullptr ? PQresultErrorField(raw, PG_DIAG_MESSAGE_PRIMARY) : nullptr;
-  return Error{one_line(primary != nullptr ? primary : PQerrorMessage(connection_.get())),
-               sqlstate != nullptr ? std::string(sqlstate) : std::string(kConnectionLost)};
+  return Error{
+      clean_libpq_message(primary != nullptr ? primary : PQerrorMessage(connection_.get())),
+      sqlstate != nullptr ? std::string(sqlstate) : std::string(kConnectionLost)};
 }
 
 Result<Rows> ControlConnection::exec(const std::string& sql) {

@@ -21,11 +21,13 @@ RedisReply::Kind kind_of(int type) {
   }
 }
 
-// The reader builds replies through these. An array is refused before anything is allocated for it.
+// The reader builds replies through these. Null is an error: an array is refused before anything is
+// allocated for it.
 void* create_string(const redisReadTask* task, char* text, size_t length) {
   return new RedisReply{kind_of(task->type), std::string(text, length), 0};
 }
-void* create_array(const redisReadTask*, int) {
+template <typename Count>  // an int up to hiredis 0.14, then a size_t
+void* create_array(const redisReadTask*, Count) {
   return nullptr;
 }
 void* create_integer(const redisReadTask*, long long number) {
@@ -38,8 +40,24 @@ void free_object(void* reply) {
   delete static_cast<RedisReply*>(reply);
 }
 
-redisReplyObjectFunctions functions = {create_string, create_array, create_integer, create_nil,
-                                       free_object};
+/// Filled by name, for hiredis 1.0 has two members more: RESP3's double and boolean. Left empty
+/// they would yield no pointers but small numbers.
+template <typename Functions>
+Functions reply_functions() {
+  Functions table{};
+  table.createString = create_string;
+  table.createArray = create_array;
+  table.createInteger = create_integer;
+  table.createNil = create_nil;
+  table.freeObject = free_object;
+  if constexpr (requires { table.createDouble; }) {
+    table.createDouble = [](auto...) -> void* { return nullptr; };
+    table.createBool = [](auto...) -> void* { return nullptr; };
+  }
+  return table;
+}
+
+redisReplyObjectFunctions functions = reply_functions<redisReplyObjectFunctions>();
 
 }  // namespace
 

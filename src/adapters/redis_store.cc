@@ -10,7 +10,6 @@
 #include <cstring>
 
 #include "adapters/redis_protocol.h"
-#include "pgrecall/base/log.h"
 
 namespace pgrecall::adapters {
 namespace {
@@ -21,6 +20,9 @@ using std::chrono::milliseconds;
 /// Beyond the value itself: the reply's frame and what of the next replies is read with it.
 constexpr size_t kReplySlackBytes = 2 * net::Stream::kReadBufferBytes;
 constexpr size_t kKeepOutBytes = 64 * 1024;
+constexpr Duration kLookMin = milliseconds(1);
+constexpr Duration kLookMax = milliseconds(5);
+constexpr int kLooksPerTimeout = 8;
 
 /// Errors that say that this server is of no use now: it is loading, a replica, or wants a login.
 bool ends_the_connection(std::string_view error) {
@@ -40,11 +42,17 @@ uint64_t run_id_in(std::string_view info) {
   return XXH3_64bits(id.data(), id.size());
 }
 
+/// What a refused login may say to people. A server without AUTH repeats its arguments.
+std::string without_arguments(const std::string& error) {
+  return error.substr(0, error.find(", with args"));
+}
+
 }  // namespace
 
 RedisStore::RedisStore(net::Loop& loop, RedisOptions options)
     : loop_(loop),
       options_(std::move(options)),
+      look_(std::clamp(options_.timeout / kLooksPerTimeout, kLookMin, kLookMax)),
       timer_(loop.make_timer([this] { on_timer(); })),
       retry_after_(options_.retry_min),
       self_(std::make_shared<RedisStore*>(this)) {
@@ -65,7 +73,7 @@ bool RedisStore::has_room(size_t bytes) const {
          out_.size() + stream_->pending() + bytes <= options_.pending_bytes_max;
 }
 
-void RedisStore::get(const cache::CacheKeyView& key, GetCallback done) {
+void RedisStore::get(const cache::CacheKeyView& key, Duration patience, GetCallback done) {
   ++stats_.gets;
   const std::string name = entry_key(key);
   if (!has_room(name.size())) {
@@ -74,7 +82,7 @@ void RedisStore::get(const cache::CacheKeyView& key, GetCallback done) {
     return;
   }
   append_command(out_, {"GET", name});
-  enqueue(Command::Kind::kGet, options_.timeout, std::move(done));
+  enqueue(Command::Kind::kGet, options_.timeout, patience, std::move(done));
 }
 
 void RedisStore::put(const cache::CacheKeyView& key, std::string_view value,
@@ -86,13 +94,19 @@ void RedisStore::put(const cache::CacheKeyView& key, std::string_view value,
     return;
   }
   append_command(out_, {"SET", entry_key(key), value, "PX", std::to_string(ttl_ms)});
-  enqueue(Command::Kind::kPut, options_.timeout, nullptr);
+  enqueue(Command::Kind::kPut, options_.timeout, options_.timeout, nullptr);
 }
 
-void RedisStore::enqueue(Command::Kind kind, Duration timeout, GetCallback done) {
-  commands_.push_back({kind, loop_.now() + timeout, std::move(done)});
-  // A running timer looks at the oldest command when it fires; this one is the youngest.
-  if (!timer_->active()) timer_->start(timeout);
+/// One more than fit: the first may be due at once.
+uint64_t RedisStore::look_after(Duration wait) const {
+  return looks_ + 1 + static_cast<uint64_t>((wait + look_ - Duration(1)) / look_);
+}
+
+void RedisStore::enqueue(Command::Kind kind, Duration timeout, Duration patience,
+                         GetCallback done) {
+  commands_.push_back({kind, look_after(std::min(patience, timeout)), look_after(timeout),
+                       loop_.now(), std::move(done)});
+  if (!timer_->active()) timer_->start(look_);
   flush_at_end_of_turn();
 }
 
@@ -133,9 +147,10 @@ void RedisStore::connect() {
 void RedisStore::connect_to(const net::Address& address) {
   stream_ = net::Stream::connect(loop_, address, *this);
   replies_ = std::make_unique<RedisReplies>(options_.value_bytes_max + kReplySlackBytes);
+  timer_->stop();  // from now on the login is looked after
   auto ask = [this](Command::Kind kind, std::initializer_list<std::string_view> arguments) {
     append_command(out_, arguments);
-    enqueue(kind, options_.connect_timeout, nullptr);
+    enqueue(kind, options_.connect_timeout, options_.connect_timeout, nullptr);
   };
   const std::string database = std::to_string(options_.database);
   if (!options_.user.empty())
@@ -166,7 +181,6 @@ void RedisStore::on_reply(RedisReply reply) {
   if (commands_.empty()) return give_up("Redis sent a reply that nobody asked for");
   Command command = std::move(commands_.front());
   commands_.pop_front();
-  overdue_ = false;
   if (command.kind == Command::Kind::kGet || command.kind == Command::Kind::kPut)
     on_entry_reply(command, reply);
   else
@@ -176,26 +190,24 @@ void RedisStore::on_reply(RedisReply reply) {
 void RedisStore::on_login_reply(Command::Kind kind, const RedisReply& reply) {
   const bool refused = reply.kind == RedisReply::Kind::kError;
   if (kind == Command::Kind::kLogin) {
-    if (refused) give_up("Redis refused the login: " + reply.text);
+    if (refused) give_up("Redis refused the login: " + without_arguments(reply.text));
     return;
   }
   if (refused && ends_the_connection(reply.text) && !reply.text.starts_with("NOPERM"))
     return give_up("Redis refused: " + reply.text);
   run_id_ = refused ? 0 : run_id_in(reply.text);  // an account may be denied INFO: no run id then
-  timer_->stop();
-  last_error_.clear();
-  log::info("redis ready");
   change_state(State::kReady);
 }
 
 void RedisStore::on_entry_reply(Command& command, RedisReply& reply) {
+  if (when_answered_) when_answered_(loop_.now() - command.asked_at);
   const bool failed = reply.kind == RedisReply::Kind::kError;
   if (failed) {
     ++stats_.errors;
   } else {
     retry_after_ = options_.retry_min;
   }
-  if (command.kind == Command::Kind::kGet) {
+  if (command.done) {
     const bool found = reply.kind == RedisReply::Kind::kString;
     stats_.found += found ? 1 : 0;
     command.done(found ? std::move(reply.text) : std::string());
@@ -206,21 +218,29 @@ void RedisStore::on_entry_reply(Command& command, RedisReply& reply) {
 
 void RedisStore::on_timer() {
   if (state_ == State::kWaiting) return connect();
-  if (commands_.empty()) {
-    if (state_ == State::kConnecting) give_up("the host name could not be looked up in time");
-    return;
-  }
-  const Duration left = commands_.front().deadline - loop_.now();
-  if (left > Duration::zero()) {
-    timer_->start(left);
-  } else if (!overdue_) {
-    // Timers come before sockets in a turn: after a long turn the reply may be waiting unread.
-    overdue_ = true;
-    timer_->start(milliseconds(1));
-  } else {
+  if (!commands_.empty()) return on_look();
+  if (resolution_) give_up("the host name could not be looked up in time");
+}
+
+void RedisStore::on_look() {
+  ++looks_;
+  const auto late = [this] { return !commands_.empty() && commands_.front().late_at <= looks_; };
+  if (late() && stream_) stream_->read_now();
+  if (state_ == State::kWaiting) return;  // that was its end
+  if (late()) {
     ++stats_.timeouts;
-    give_up(state_ == State::kReady ? "Redis did not answer a command in time"
-                                    : "Redis did not answer the login in time");
+    return give_up(state_ == State::kReady ? "Redis did not answer a command in time"
+                                           : "Redis did not answer the login in time");
+  }
+  give_up_impatient();
+  if (!commands_.empty()) timer_->start(look_);
+}
+
+void RedisStore::give_up_impatient() {
+  for (size_t i = 0; i < commands_.size(); ++i) {  // a callback may add commands
+    if (commands_[i].given_up_at > looks_ || !commands_[i].done) continue;
+    ++stats_.unawaited;
+    std::exchange(commands_[i].done, nullptr)({});
   }
 }
 
@@ -233,15 +253,12 @@ void RedisStore::change_state(State state) {
 void RedisStore::give_up(std::string why) {
   const bool was_ready = state_ == State::kReady;
   if (was_ready) ++stats_.losses;
-  if (was_ready || last_error_ != why)
-    log::warn("redis is not used until it answers again", {{"reason", why}});
   last_error_ = std::move(why);
   resolution_.reset();
   stream_.reset();
   replies_.reset();
   out_.clear();
   run_id_ = 0;
-  overdue_ = false;
   timer_->start(retry_after_);
   retry_after_ = std::min(retry_after_ * 2, options_.retry_max);
   std::deque<Command> waiting = std::exchange(commands_, {});

@@ -19,36 +19,62 @@ constexpr std::string_view kPage = R"html(<!doctype html>
 * { box-sizing: border-box; }
 body { margin: 0; padding: 20px; background: var(--back); color: var(--ink);
   font: 14px/1.45 system-ui, sans-serif; }
-main { max-width: 1240px; margin: 0 auto; }
-header { display: flex; gap: 14px; align-items: baseline; flex-wrap: wrap; margin-bottom: 14px; }
+main { max-width: 1240px; margin: 0 auto; display: grid; gap: 10px;
+  grid-template-columns: minmax(0, 1fr); }
+header { display: flex; gap: 4px 14px; align-items: baseline; flex-wrap: wrap;
+  margin-bottom: 4px; }
 h1 { font-size: 20px; margin: 0; }
 h2 { font-size: 13px; margin: 0 0 8px; color: var(--soft); font-weight: 600; }
-header span { color: var(--soft); }
+header span, small, .none { color: var(--soft); }
 .tiles { display: grid; gap: 10px; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px;
-  margin-bottom: 10px; overflow-x: auto; }
-.tiles .card { margin: 0; }
+.pair { display: grid; gap: 10px;
+  grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
+  padding: 12px; min-width: 0; }
 .tile b { display: block; font-size: 24px; font-variant-numeric: tabular-nums; }
-.tile small { color: var(--soft); }
-.pair { display: grid; gap: 10px; grid-template-columns: repeat(auto-fit, minmax(380px, 1fr));
-  margin-top: 10px; }
-.pair .card { margin: 0 0 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th { text-align: left; color: var(--soft); font-weight: 500; font-size: 12px; }
-th, td { padding: 3px 10px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { text-align: left; white-space: nowrap; color: var(--soft);
+  font: 500 12px system-ui, sans-serif; }
+th, td { padding: 3px 12px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th:last-child, td:last-child { padding-right: 0; }
 tr:last-child td { border-bottom: 0; }
+td { overflow-wrap: break-word; }
 .n { text-align: right; white-space: nowrap; }
-.sql { font-family: ui-monospace, monospace; font-size: 12px; word-break: break-word;
-  max-width: 620px; }
+.name { overflow-wrap: anywhere; min-width: 110px; }
+.sql { overflow-wrap: anywhere; width: 45%; }
+td.sql { font: 12px/1.45 ui-monospace, monospace; cursor: pointer; }
+.parts { width: 90px; }
 .bar { display: flex; height: 8px; border-radius: 4px; overflow: hidden; background: var(--line);
-  min-width: 90px; margin-top: 5px; }
+  min-width: 60px; margin-top: 6px; }
 .bar i { display: block; }
 .hit { background: var(--hit); } .miss { background: var(--miss); }
 .bypass { background: var(--bypass); }
+.key i { display: inline-block; width: 9px; height: 9px; border-radius: 2px; margin: 0 4px 0 8px; }
+.key span { white-space: nowrap; }
 .bad { color: var(--bad); }
-svg { width: 100%; height: 90px; display: block; }
+svg { width: 100%; height: 110px; display: block; }
 #offline { display: none; color: #fff; background: var(--bad); padding: 6px 12px;
-  border-radius: 6px; margin-bottom: 10px; }
+  border-radius: 6px; }
+/* Where a table has no room each row is a block of its own, each cell under its name. */
+.stacked, .stacked tbody { display: block; }
+.stacked tr { display: grid; gap: 4px 12px; padding: 7px 0; border-bottom: 1px solid var(--line);
+  grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); }
+.stacked tr:last-child { border-bottom: 0; padding-bottom: 0; }
+.stacked tr.head { display: none; }
+.stacked td { display: block; border: 0; padding: 0; text-align: left; white-space: normal; }
+.stacked td::before { content: attr(data-name); display: block; color: var(--soft);
+  font: 12px/1.45 system-ui, sans-serif; }
+.stacked .name { grid-column: span 2; }
+.stacked .sql, .stacked .name:first-child, .stacked .text, .stacked .parts {
+  grid-column: 1 / -1; width: auto; }
+.stacked .sql::before, .stacked .parts::before { display: none; }
+.stacked .text.none { display: none; }
+.stacked .bar { margin: 0; }
+@media (max-width: 500px) {
+  body { padding: 12px; }
+  .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  th, td { padding-right: 8px; }
+}
 </style>
 </head>
 <body>
@@ -57,32 +83,49 @@ svg { width: 100%; height: 90px; display: block; }
 <header><h1>pgrecall</h1><span id="about"></span><span id="fresh"></span></header>
 <div class="tiles" id="tiles"></div>
 <div class="pair">
-  <div class="card"><h2>Reads per second: hits, misses, bypasses</h2><svg id="chart"
-    viewBox="0 0 600 90" preserveAspectRatio="none"></svg></div>
+  <div class="card"><h2 class="key">Reads per second <span><i class="hit"></i>hits</span>
+    <span><i class="miss"></i>misses</span> <span><i class="bypass"></i>bypasses</span></h2>
+    <svg id="chart" viewBox="0 0 600 110" preserveAspectRatio="none"></svg></div>
   <div class="card"><h2>Latency</h2><table id="latency"></table></div>
 </div>
+<div class="card"><h2>Top queries (a click shows the whole text)</h2>
+  <table id="fingerprints" data-room="800"></table></div>
 <div class="pair">
   <div class="card"><h2>Why reads bypass the cache</h2><table id="bypasses"></table></div>
-  <div class="card"><h2>Pools</h2><table id="pools"></table></div>
+  <div class="card"><h2>Tables</h2><table id="tables" data-room="440"></table></div>
 </div>
-<div class="card" style="margin-top:10px"><h2>Top queries</h2>
-  <table id="fingerprints"></table></div>
 <div class="pair">
-  <div class="card"><h2>Tables</h2><table id="tables"></table></div>
-  <div class="card"><h2>Control role and change feed</h2><table id="control"></table></div>
+  <div class="card"><h2>Pools</h2><table id="pools" data-room="440"></table></div>
+  <div class="card"><h2>Pinned clients: each keeps its server connection</h2>
+    <table id="pinned" data-room="440"></table></div>
+</div>
+<div class="pair">
+  <div class="card"><h2>Control role</h2>
+    <table id="control" data-room="440"></table></div>
+  <div class="card"><h2>Redis</h2><table id="redis"></table></div>
 </div>
 </main>
 <script>
 "use strict";
-const kSeconds = 2, kPoints = 60;
+const kSeconds = 2, kPoints = 60, kSqlShown = 220;
 const el = id => document.getElementById(id);
 const number = n => n >= 1e9 ? (n / 1e9).toFixed(1) + "G" : n >= 1e6 ? (n / 1e6).toFixed(1) + "M"
   : n >= 1e4 ? (n / 1e3).toFixed(1) + "k" : String(Math.round(n));
 const bytes = n => n >= 1073741824 ? (n / 1073741824).toFixed(1) + " GB"
   : n >= 1048576 ? (n / 1048576).toFixed(1) + " MB" : (n / 1024).toFixed(0) + " KB";
-const percent = x => (100 * x).toFixed(1) + " %";
-const micros = us => us >= 1000 ? (us / 1000).toFixed(2) + " ms" : us.toFixed(1) + " us";
 const sum = o => Object.values(o).reduce((a, b) => a + b, 0);
+const words = name => name.replaceAll("_", " ");
+// What nothing was measured for is "-", never a zero.
+const share = (part, whole) => !(part > 0) ? "-" : part < whole / 2000 ? "< 0.1 %"
+  : (100 * part / whole).toFixed(1) + " %";
+const digits = n => n >= 100 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2);
+const micros = us => !(us > 0) ? "-" : us >= 1e6 ? digits(us / 1e6) + " s"
+  : us >= 1e3 ? digits(us / 1e3) + " ms" : digits(us) + " us";
+const seconds = s => !(s > 0) ? "-" : s >= 7200 ? (s / 3600).toFixed(1) + " h"
+  : s >= 120 ? (s / 60).toFixed(1) + " min" : s >= 10 ? s.toFixed(0) + " s" : s.toFixed(2) + " s";
+const age = s => s >= 86400 ? Math.floor(s / 86400) + " d " + Math.floor(s / 3600 % 24) + " h"
+  : s >= 3600 ? Math.floor(s / 3600) + " h " + Math.floor(s / 60 % 60) + " min"
+  : s >= 60 ? Math.floor(s / 60) + " min" : Math.floor(s) + " s";
 
 function make(tag, text, kind) {
   const node = document.createElement(tag);
@@ -90,22 +133,29 @@ function make(tag, text, kind) {
   if (kind) node.className = kind;
   return node;
 }
-function fill(id, head, rows) {
-  const table = el(id);
-  table.replaceChildren();
-  if (rows.length === 0) { table.append(make("caption", "nothing yet")); return; }
-  const top = make("tr");
-  head.forEach(h => top.append(make("th", h.replace(/^#/, ""), h[0] === "#" ? "n" : "")));
-  table.append(top);
+// Columns are [name, kind]: "n" a number, "name", "text" that may be long, "sql", "parts" a bar.
+function fill(id, columns, rows, nothing) {
+  const table = el(id), body = make("tbody");
+  table.replaceChildren(body);
+  if (rows.length === 0) {
+    const line = make("tr");
+    line.append(make("td", nothing || "nothing yet", "none"));
+    body.append(line);
+    return;
+  }
+  const head = make("tr", undefined, "head");
+  columns.forEach(([name, kind]) => head.append(make("th", name, kind)));
+  if (columns.some(([name]) => name !== "")) body.append(head);
   for (const row of rows) {
     const line = make("tr");
     row.forEach((cell, i) => {
-      const kind = head[i][0] === "#" ? "n" : head[i] === "Query" ? "sql" : "";
-      const td = make("td", cell instanceof Node ? undefined : cell, kind);
+      const [name, kind] = columns[i], empty = cell === "" ? " none" : "";
+      const td = make("td", cell instanceof Node ? undefined : cell, (kind || "") + empty);
+      td.dataset.name = name;
       if (cell instanceof Node) td.append(cell);
       line.append(td);
     });
-    table.append(line);
+    body.append(line);
   }
 }
 function bar(hits, misses, bypasses) {
@@ -117,10 +167,27 @@ function bar(hits, misses, bypasses) {
   }
   return node;
 }
+// Long lists of columns hide what tells queries apart; a click shows the whole text.
+const opened = new Set();
+function query(f) {
+  const text = f.sql || f.fingerprint, node = make("span");
+  const short = text.replace(/^(select .{10,80}?,)[^]{60,}?( from )/i, "$1 ...$2");
+  const cut = short.length > kSqlShown ? short.slice(0, kSqlShown) + " ..." : short;
+  const show = () => { node.textContent = opened.has(f.fingerprint) ? text : cut; };
+  node.onclick = () => {
+    if (!opened.delete(f.fingerprint)) opened.add(f.fingerprint);
+    show();
+  };
+  show();
+  return node;
+}
+function state(text, good) { return make("span", text, good ? "" : "bad"); }
+
 function tiles(s, rate) {
   const list = [
-    ["of all reads are hits", percent(s.read_hit_rate), number(s.reads) + " reads"],
-    ["of cacheable reads are hits", percent(s.hit_rate), number(s.misses) + " misses"],
+    ["of all reads are hits", share(s.hits, s.reads), number(s.reads) + " reads"],
+    ["of cacheable reads are hits", share(s.hits, s.hits + s.misses),
+     number(s.misses) + " misses"],
     ["hits per second", rate ? number(rate.hits) : "-", number(s.hits) + " in total"],
     ["queries per second to servers", rate ? number(rate.queries) : "-",
      number(s.server_queries) + " in total"],
@@ -136,10 +203,17 @@ function tiles(s, rate) {
   }));
 }
 
+const room = new ResizeObserver(entries => entries.forEach(({ target }) => {
+  const table = target.querySelector("[data-room]");
+  table.classList.toggle("stacked", target.clientWidth < Number(table.dataset.room));
+}));
+document.querySelectorAll("[data-room]").forEach(table => room.observe(table.parentNode));
+
 const history = [];
 function chart() {
   const svg = el("chart"), most = Math.max(1, ...history.map(p => p.hits + p.misses + p.bypasses));
-  const y = v => 88 - 84 * v / most, x = i => 600 * (i + kPoints - history.length) / (kPoints - 1);
+  const y = v => 108 - 104 * v / most;
+  const x = i => 600 * (i + kPoints - history.length) / (kPoints - 1);
   svg.replaceChildren();
   const layers = [["bypass", p => p.hits + p.misses + p.bypasses], ["miss", p => p.hits + p.misses],
                   ["hit", p => p.hits]];
@@ -147,44 +221,60 @@ function chart() {
     if (history.length < 2) break;
     const points = history.map((p, i) => x(i).toFixed(1) + "," + y(value(p)).toFixed(1));
     const area = document.createElementNS("http://www.w3.org/2000/svg", "polygon");
-    area.setAttribute("points", x(0).toFixed(1) + ",88 " + points.join(" ") + " 600,88");
+    area.setAttribute("points", x(0).toFixed(1) + ",108 " + points.join(" ") + " 600,108");
     area.style.fill = "var(--" + kind + ")";
     svg.append(area);
   }
 }
+function breaker(r) {
+  if (!r.configured) return [["state", "not configured: results live in this process alone"]];
+  const since = age(r.state_seconds), meaning = { closed: "in use for " + since,
+    open: "bypassed for " + since + ", until the next try",
+    "half-open": "bypassed for " + since + ", being tried" }[r.state] || r.state;
+  const rows = [
+    ["state", state(meaning + " (breaker " + r.state + ")", r.state === "closed")],
+    ["look-ups", number(r.gets) + ", of these hits " + share(r.hits, r.gets)],
+    ["results put there", number(r.puts)],
+    ["an answer takes", "p50 " + micros(r.round_trip.p50_us) + ", p99 "
+     + micros(r.round_trip.p99_us)],
+    ["not waited for", number(r.unawaited)],
+    ["time-outs", number(r.timeouts)],
+    ["errors", number(r.errors)],
+  ];
+  if (r.last_error) rows.push(["last error", r.last_error]);
+  return rows;
+}
 function tables(s) {
   const reasons = Object.entries(s.bypasses).sort((a, b) => b[1] - a[1]);
-  fill("bypasses", ["Reason", "#Reads", "#Share"],
-       reasons.map(([name, n]) => [name.replaceAll("_", " "), number(n),
-                                   percent(n / Math.max(1, s.reads))]));
-  fill("pools", ["Database", "User", "#Active", "#Idle", "#Size", "#Pinned", "#Waiting"],
+  fill("bypasses", [["Reason", "name"], ["Reads", "n"], ["Of all reads", "n"]],
+       reasons.map(([name, n]) => [words(name), number(n), share(n, s.reads)]), "no read does");
+  fill("pools", [["Database", "name"], ["User", "name"], ["Active", "n"], ["Idle", "n"],
+                 ["Size", "n"], ["Pinned", "n"], ["Waiting", "n"]],
        s.pools.map(p => [p.database, p.user, p.active, p.idle, p.size, p.pinned, p.waiting]));
-  fill("latency", ["", "#p50", "#p90", "#p99", "#p99.9"],
+  fill("pinned", [["User", "name"], ["Database", "name"], ["For", "n"], ["Why", "text"]],
+       s.pinned.map(p => [p.user, p.database, age(p.seconds), words(p.why)]), "nobody is pinned");
+  fill("latency", [["", ""], ["p50", "n"], ["p90", "n"], ["p99", "n"], ["p99.9", "n"]],
        [["hit", "hit"], ["miss", "miss"], ["PostgreSQL", "origin"]].map(([name, key]) => {
          const l = s.latency[key];
-         return l.count === 0 ? [name, "-", "-", "-", "-"]
-           : [name, micros(l.p50_us), micros(l.p90_us), micros(l.p99_us), micros(l.p999_us)];
+         return [name, micros(l.p50_us), micros(l.p90_us), micros(l.p99_us), micros(l.p999_us)];
        }));
-  fill("fingerprints", ["Query", "", "#Calls", "#Hits", "#Saved", "#p50", "#p99", "Why not"],
+  fill("fingerprints", [["Query", "sql"], ["", "parts"], ["Calls", "n"], ["Hits", "n"],
+                        ["Saved", "n"], ["p50", "n"], ["p99", "n"], ["Why not", "text"]],
        s.fingerprints.map(f => {
-         const bypassed = sum(f.bypasses);
-         const why = Object.keys(f.bypasses).join(", ").replaceAll("_", " ");
-         return [f.sql || f.fingerprint, bar(f.hits, f.misses, bypassed), number(f.calls),
-                 percent(f.hits / Math.max(1, f.calls)), f.time_saved_seconds.toFixed(1) + " s",
-                 f.origin_p50_ms.toFixed(1) + " ms", f.origin_p99_ms.toFixed(1) + " ms",
+         const bypassed = sum(f.bypasses), why = Object.keys(f.bypasses).map(words).join(", ");
+         return [query(f), bar(f.hits, f.misses, bypassed), number(f.calls),
+                 share(f.hits, f.calls), seconds(f.time_saved_seconds),
+                 micros(1e3 * f.origin_p50_ms), micros(1e3 * f.origin_p99_ms),
                  why || (f.last_invalidator ? "last invalidated by " + f.last_invalidator : "")];
        }));
-  fill("tables", ["Table", "", "#Reads", "#Writes", "#Invalidations"],
+  fill("tables", [["Table", "name"], ["", "parts"], ["Reads", "n"], ["Writes", "n"],
+                  ["Invalidations", "n"]],
        s.tables.map(t => [t.table, bar(t.hits, t.misses, t.reads - t.hits - t.misses),
                           number(t.reads), number(t.writes), number(t.invalidations)]));
-  const feeds = Object.fromEntries(s.feeds.map(f => [f.database, f]));
-  fill("control", ["Database", "Control role", "Feed", "#Lag", "Why"], s.control.map(c => {
-    const f = feeds[c.database] || { kind: "none", state: "none", why: "", lag_ms: null };
-    return [c.database, make("span", c.connected ? "connected" : "not connected",
-                             c.connected ? "" : "bad"),
-            f.kind + " (" + f.state + ")", f.lag_ms === null ? "-" : f.lag_ms + " ms",
-            c.error || f.why];
-  }));
+  fill("control", [["Database", "name"], ["Control role", ""], ["Why", "text"]],
+       s.control.map(c => [
+         c.database, state(c.connected ? "connected" : "not connected", c.connected), c.error]));
+  fill("redis", [["", ""], ["", "text"]], breaker(s.redis));
 }
 
 let last = null;
@@ -204,13 +294,13 @@ async function refresh() {
     }
     last = s;
     el("offline").style.display = "none";
-    el("about").textContent = "version " + s.version + ", up "
-      + Math.floor(s.uptime_seconds / 3600) + " h " + Math.floor(s.uptime_seconds / 60 % 60)
-      + " min, cache " + s.cache.mode;
+    el("about").textContent = "version " + s.version + ", up " + age(s.uptime_seconds)
+      + ", cache " + s.cache.mode;
     el("fresh").textContent = s.freshness.feed === "none"
-      ? "no change feed: entries live at most " + s.freshness.max_age_without_feed_s + " s. "
-        + s.freshness.why
-      : "change feed: " + s.freshness.feed;
+      ? "No change feed: writes past pgrecall are seen within "
+        + age(s.freshness.max_age_without_feed_s) + "."
+      : "Change feed: " + s.freshness.feed + ".";
+    el("fresh").title = s.freshness.why;
     tiles(s, rate);
     chart();
     tables(s);

@@ -73,16 +73,6 @@ Json json_of(const ControlStatus& row) {
           {"relations", row.relations}};
 }
 
-Json json_of(const FeedStatus& row) {
-  Json json = {{"database", row.database},
-               {"kind", row.kind},
-               {"state", row.state},
-               {"why", row.why},
-               {"lag_ms", nullptr}};
-  if (row.lag_ms >= 0) json["lag_ms"] = row.lag_ms;
-  return json;
-}
-
 Json json_of(const CountEstimate& row) {
   return {{"database", row.database},
           {"table", row.table},
@@ -98,20 +88,8 @@ Json json_of(const CacheStatus& cache) {
           {"bytes_max", cache.bytes_max},
           {"insertions", cache.insertions},
           {"evictions", cache.evictions},
-          {"rejected_too_large", cache.rejected_too_large},
           {"memo_entries", cache.memo_entries},
           {"memo_bytes", cache.memo_bytes}};
-}
-
-Json json_of(const RedisStatus& redis) {
-  return {{"configured", redis.configured},
-          {"available", redis.available},
-          {"why", redis.why},
-          {"gets", redis.gets},
-          {"hits", redis.hits},
-          {"puts", redis.puts},
-          {"errors", redis.errors},
-          {"timeouts", redis.timeouts}};
 }
 
 Json json_of(const stats::HistogramSnapshot& latency) {
@@ -123,6 +101,22 @@ Json json_of(const stats::HistogramSnapshot& latency) {
           {"p90_us", us(0.90)},
           {"p99_us", us(0.99)},
           {"p999_us", us(0.999)}};
+}
+
+Json json_of(const RedisStatus& redis) {
+  return {{"configured", redis.configured},
+          {"available", redis.available},
+          {"why", redis.why},
+          {"state", redis.state},
+          {"state_seconds", redis.state_seconds},
+          {"last_error", redis.last_error},
+          {"gets", redis.gets},
+          {"hits", redis.hits},
+          {"puts", redis.puts},
+          {"errors", redis.errors},
+          {"timeouts", redis.timeouts},
+          {"unawaited", redis.unawaited},
+          {"round_trip", json_of(redis.round_trip_ns)}};
 }
 
 template <typename Row>
@@ -177,7 +171,6 @@ std::string stats_json(const stats::Snapshot& snapshot, const ProxyStatus& statu
   json["pools"] = array_of(status.pools);
   json["pinned"] = array_of(status.pinned);
   json["control"] = array_of(status.control);
-  json["feeds"] = array_of(status.feeds);
   json["count_estimate_tables"] = array_of(status.estimates);
   json["fingerprints"] = array_of(snapshot.fingerprints, top);
   json["tables"] = array_of(snapshot.tables, top);

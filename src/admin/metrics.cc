@@ -64,6 +64,7 @@ void write_reads(Writer& out, const stats::Snapshot& s) {
   out.sample(s.hits_tier1, {{"tier", "1"}});
   out.sample(s.hits_tier2, {{"tier", "2"}});
   out.sample(s.joins, {{"tier", "join"}});
+  out.sample(s.count_estimates, {{"tier", "estimate"}});
   out.one("misses_total", "counter", "Cacheable reads that went to PostgreSQL.", s.misses);
   out.family("bypasses_total", "counter", "Reads that the cache did not look at, by reason.");
   for (const auto& [reason, count] : s.bypasses) out.sample(count, {{"reason", reason}});
@@ -72,8 +73,6 @@ void write_reads(Writer& out, const stats::Snapshot& s) {
   for (const auto& [reason, count] : s.fill_refusals) out.sample(count, {{"reason", reason}});
   out.one("observed_hits_total", "counter", "Would-be hits of cache.mode observe.",
           s.observed_hits);
-  out.one("count_estimates_total", "counter", "COUNT(*) answered by an estimate.",
-          s.count_estimates);
 }
 
 void write_traffic(Writer& out, const stats::Snapshot& s) {
@@ -83,8 +82,8 @@ void write_traffic(Writer& out, const stats::Snapshot& s) {
   out.one("invalidations_total", "counter", "Epoch advances.", s.invalidations);
   out.one("server_queries_total", "counter", "Statements sent to servers for clients.",
           s.server_queries);
-  out.one("local_answers_total", "counter", "Transaction commands answered without a server.",
-          s.local_answers);
+  out.one("local_answers_total", "counter",
+          "Transaction commands and DEALLOCATE answered without a server.", s.local_answers);
   out.one("clients", "gauge", "Clients connected.", s.clients);
   out.one("clients_total", "counter", "Clients accepted.", s.clients_total);
   out.one("client_errors_total", "counter", "Errors made by pgrecall itself.", s.client_errors);
@@ -115,18 +114,22 @@ void write_cache(Writer& out, const CacheStatus& cache, const RedisStatus& redis
   out.one("cache_bytes_max", "gauge", "The bound of cache_bytes.", cache.bytes_max);
   out.one("cache_evictions_total", "counter", "Results dropped for want of memory.",
           cache.evictions);
-  out.one("cache_rejected_total", "counter", "Results too large to be kept.",
-          cache.rejected_too_large);
   out.one("memo_bytes", "gauge", "Memory of what is known about statement texts.",
           cache.memo_bytes);
+  out.family("redis_breaker", "gauge",
+             "1 for the state that the breaker of Redis is in; closed means in use.");
+  for (const char* state : {"off", "closed", "open", "half-open"})
+    out.sample(redis.state == state ? 1 : 0, {{"state", state}});
   if (!redis.configured) return;
   out.one("redis_available", "gauge", "1 if Redis answers.", redis.available ? 1 : 0);
   out.one("redis_gets_total", "counter", "Look-ups in Redis.", redis.gets);
   out.one("redis_hits_total", "counter", "Look-ups that found a usable value.", redis.hits);
   out.one("redis_puts_total", "counter", "Values stored in Redis.", redis.puts);
   out.one("redis_errors_total", "counter", "Errors of Redis or its connection.", redis.errors);
-  out.one("redis_timeouts_total", "counter", "Answers of Redis that came too late.",
+  out.one("redis_timeouts_total", "counter", "Times Redis was silent for redis.timeout.",
           redis.timeouts);
+  out.one("redis_unawaited_total", "counter",
+          "Look-ups that went on to PostgreSQL before Redis answered.", redis.unawaited);
 }
 
 template <typename Get>
@@ -155,6 +158,8 @@ void write_pools(Writer& out, const std::vector<PoolStatus>& pools) {
                  [](const PoolStatus& pool) { return pool.waiting; });
   write_per_pool(out, pools, "pool_opened_total", "counter", "Server connections opened.",
                  [](const PoolStatus& pool) { return pool.opened_total; });
+  write_per_pool(out, pools, "pool_closed_total", "counter", "Server connections closed.",
+                 [](const PoolStatus& pool) { return pool.closed_total; });
   write_per_pool(out, pools, "pool_wait_timeouts_total", "counter",
                  "Clients that waited in vain for a connection.",
                  [](const PoolStatus& pool) { return pool.wait_timeouts_total; });
@@ -164,13 +169,6 @@ void write_control(Writer& out, const ProxyStatus& status) {
   out.family("control_connected", "gauge", "1 if the control role is connected to the database.");
   for (const ControlStatus& row : status.control)
     out.sample(row.connected ? 1 : 0, {{"database", row.database}});
-  out.family("feed_whole", "gauge", "1 if the change feed of the database is whole.");
-  for (const FeedStatus& row : status.feeds)
-    out.sample(row.state == "whole" ? 1 : 0, {{"database", row.database}, {"kind", row.kind}});
-  out.family("feed_lag_seconds", "gauge", "How far the change feed is behind.");
-  for (const FeedStatus& row : status.feeds)
-    if (row.lag_ms >= 0)
-      out.sample(static_cast<double>(row.lag_ms) / 1e3, {{"database", row.database}});
 }
 
 template <typename Get>
@@ -187,9 +185,9 @@ void write_tables(Writer& out, const std::vector<stats::TableSnapshot>& tables) 
                   [](const Row& row) { return row.reads; });
   write_per_table(out, tables, "table_hits_total", "The part of these that were hits.",
                   [](const Row& row) { return row.hits; });
-  write_per_table(out, tables, "table_writes_total", "Statements that wrote the table.",
+  write_per_table(out, tables, "table_writes_total", "Statements that may have written the table.",
                   [](const Row& row) { return row.writes; });
-  write_per_table(out, tables, "table_invalidations_total", "Epoch advances of the table.",
+  write_per_table(out, tables, "table_invalidations_total", "Epoch advances of the table alone.",
                   [](const Row& row) { return row.invalidations; });
 }
 

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <utility>
 
 #include "admin/guard.h"
 #include "admin/render.h"
@@ -34,11 +35,14 @@ class BoundedTasks : public httplib::TaskQueue {
     for (size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this] { work(); });
   }
 
-  void enqueue(std::function<void()> task) override {
+  // Void up to cpp-httplib 0.11, later a bool: false would drop the connection.
+  using Enqueued = decltype(std::declval<httplib::TaskQueue&>().enqueue({}));
+  Enqueued enqueue(std::function<void()> task) override {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return tasks_.size() < kQueuedMax; });
     tasks_.push_back(std::move(task));
     changed_.notify_all();
+    return Enqueued(true);
   }
 
   void shutdown() override {

@@ -5,6 +5,7 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -33,23 +34,51 @@ spdlog::logger& logger() {
   return *instance;
 }
 
-/// The inside of a JSON string, valid for both formats: no control byte survives, so a value can
-/// neither end its line nor forge another.
+/// The bytes of the UTF-8 character that the text begins with; 0 if it begins with none.
+size_t character_bytes(std::string_view text) {
+  const auto at = [text](size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  const unsigned lead = at(0);
+  if (lead < 0x80) return 1;
+  if (lead < 0xC2 || lead > 0xF4) return 0;
+  const size_t count = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  for (size_t i = 1; i < count; ++i)
+    if ((at(i) & 0xC0) != 0x80) return 0;
+  const bool too_long = (lead == 0xE0 && at(1) < 0xA0) || (lead == 0xF0 && at(1) < 0x90);
+  const bool no_character = (lead == 0xED && at(1) > 0x9F) || (lead == 0xF4 && at(1) > 0x8F);
+  return too_long || no_character ? 0 : count;
+}
+
+/// One character, or one byte that belongs to none (`valid` is false).
+void append_character(std::string& out, std::string_view character, bool valid) {
+  const auto byte = static_cast<unsigned char>(character[0]);
+  if (!valid) {
+    out += "\\ufffd";
+  } else if (byte == '"' || byte == '\\') {
+    out += '\\';
+    out += character;
+  } else if (byte == '\n') {
+    out += "\\n";
+  } else if (byte == '\t') {
+    out += "\\t";
+  } else if (byte < 0x20 || byte == 0x7f) {
+    fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
+  } else if (byte == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0) {
+    fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(character[1]));
+  } else {
+    out += character;
+  }
+}
+
+/// The inside of a JSON string, valid for both formats: no control character survives, so a value
+/// can neither end its line nor forge another, and what is no UTF-8 is replaced.
 void append_escaped(std::string& out, std::string_view text) {
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
-    } else {
-      out += c;
-    }
+  while (!text.empty()) {
+    const size_t bytes = character_bytes(text);
+    const size_t taken = std::max<size_t>(bytes, 1);
+    append_character(out, text.substr(0, taken), bytes != 0);
+    text.remove_prefix(taken);
   }
 }
 
@@ -62,7 +91,7 @@ void append_quoted(std::string& out, std::string_view text) {
 bool plain(std::string_view text) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte <= 0x20 || byte == 0x7f || c == '"' || c == '\\' || c == '=') return false;
+    if (byte <= 0x20 || byte >= 0x7f || c == '"' || c == '\\' || c == '=') return false;
   }
   return !text.empty();
 }

@@ -6,17 +6,29 @@
 namespace pgrecall::config {
 namespace {
 
-void add_options(CLI::App& app, CommandLine& line) {
+/// A script whose variable is not set gives one: the defaults are not what it means.
+std::string not_empty(const std::string& value) {
+  return value.empty() ? "must not be empty" : "";
+}
+
+/// Returns `--config`.
+CLI::Option* add_options(CLI::App& app, CommandLine& line) {
   app.set_version_flag("--version", "pgrecall " PGRECALL_VERSION);
-  app.add_option("--config", line.config_path, "Configuration file (TOML)")->type_name("FILE");
+  CLI::Option* file = app.add_option("--config", line.config_path, "Configuration file (TOML)");
+  file->type_name("FILE")->check(not_empty);
   app.add_option("--upstream", line.overrides.upstream,
                  "The primary, with the control role: postgres://user:secret@host:5432/")
-      ->type_name("URL");
+      ->type_name("URL")
+      ->check(not_empty);
   app.add_option("--listen", line.overrides.listen, "Where clients connect")
-      ->type_name("HOST:PORT");
-  app.add_option("--admin", line.overrides.admin, "Where HTTP is served")->type_name("HOST:PORT");
+      ->type_name("HOST:PORT")
+      ->check(not_empty);
+  app.add_option("--admin", line.overrides.admin, "Where HTTP is served")
+      ->type_name("HOST:PORT")
+      ->check(not_empty);
   app.add_option("--redis", line.overrides.redis, "Second tier: redis://host:6379/0")
-      ->type_name("URL");
+      ->type_name("URL")
+      ->check(not_empty);
   app.add_option("--replica", line.overrides.replicas, "A replica; may be given several times")
       ->type_name("URL")
       ->allow_extra_args(false);
@@ -27,22 +39,31 @@ void add_options(CLI::App& app, CommandLine& line) {
                  "Break a rule on purpose, in builds with fault points; may be given several times")
       ->type_name("NAME")
       ->allow_extra_args(false);
+  return file;
 }
 
-void add_commands(CLI::App& app, CommandLine& line) {
+void add_commands(CLI::App& app, CommandLine& line, CLI::Option* config) {
   const auto command = [&](const char* name, const char* text, Command value) {
     CLI::App* sub = app.add_subcommand(name, text);
     sub->callback([&line, value] { line.command = value; });
     return sub;
   };
   command("check-config", "Say everything that is wrong with the configuration",
-          Command::kCheckConfig);
+          Command::kCheckConfig)
+      ->add_option("file", line.config_path,
+                   "The file to check (or --config FILE); without one, the defaults and the flags")
+      ->type_name("FILE")
+      ->check(not_empty)
+      ->excludes(config);
   command("print-config", "Print the effective configuration, secrets masked",
           Command::kPrintConfig)
       ->add_flag("--example", line.print_example,
                  "Print the commented example with every default instead");
   CLI::App* explain =
-      command("explain", "Say whether a statement is cacheable, or why not", Command::kExplain);
+      command("explain",
+              "Say whether a statement is cacheable, or why not; connects to the server of "
+              "--upstream or --config, whose catalog it reads",
+              Command::kExplain);
   explain->add_option("sql", line.explain_sql, "The statement")->required()->type_name("SQL");
   explain->add_option("--database", line.explain_database, "Database (default: upstream.database)")
       ->type_name("NAME");
@@ -58,8 +79,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   CLI::App app("A PostgreSQL proxy that remembers read results", "pgrecall");
   app.fallthrough();
   app.require_subcommand(0, 1);
-  add_options(app, line);
-  add_commands(app, line);
+  add_commands(app, line, add_options(app, line));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -70,6 +90,23 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     line.text = text.str();
   }
   return line;
+}
+
+std::string what_was_checked(const CommandLine& line) {
+  const Overrides& given = line.overrides;
+  std::string flags;
+  const auto add = [&flags](std::string_view flag, bool is_given) {
+    if (is_given) (flags += flags.empty() ? "" : ", ") += flag;
+  };
+  add("--upstream", !given.upstream.empty());
+  add("--listen", !given.listen.empty());
+  add("--admin", !given.admin.empty());
+  add("--redis", !given.redis.empty());
+  add("--replica", !given.replicas.empty());
+  add("--workers", given.workers != 0);
+  const std::string more = flags.empty() ? "" : " and " + flags;
+  if (!line.config_path.empty()) return "checked " + line.config_path + more;
+  return "checked the defaults" + more + "; no file was read (name one: check-config FILE)";
 }
 
 }  // namespace pgrecall::config

@@ -224,16 +224,4 @@ std::string format_masked(const OptionInfo& option, const Field& field) {
   return quote(option.secret == Secret::kWhole ? "********" : mask_url(**text));
 }
 
-void copy_field(const Field& from, const Field& to) {
-  std::visit(
-      [&](auto target) {
-        const auto source = std::get<decltype(target)>(from);
-        if constexpr (std::is_same_v<decltype(target), Choice>)
-          *target.value = *source.value;
-        else
-          *target = *source;
-      },
-      to);
-}
-
 }  // namespace pgrecall::config

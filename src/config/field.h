@@ -1,5 +1,5 @@
-// Field: a typed pointer to one option's value, so that one table serves parsing, printing, reload
-// and documentation.
+// Field: a typed pointer to one option's value, so that one table serves parsing, printing and
+// documentation.
 #pragma once
 
 #include <chrono>
@@ -46,7 +46,6 @@ struct OptionInfo {
   std::string_view name;
   double min = 0;  ///< of numbers; of durations in milliseconds, of sizes in bytes
   double max = 0;
-  bool reloadable = false;
   Secret secret = Secret::kNo;
   std::string_view sentence;
   std::span<const std::string_view> not_built{};  ///< values that are known but not built yet
@@ -62,8 +61,6 @@ std::string format_field(const Field& field);
 std::string format_masked(const OptionInfo& option, const Field& field);
 /// What may be written, for messages and documentation: `"on", "observe" or "off"`.
 std::string allowed_text(const OptionInfo& option, const Field& field);
-/// Both must be of one type.
-void copy_field(const Field& from, const Field& to);
 
 /// As a TOML basic string.
 std::string quote(std::string_view text);

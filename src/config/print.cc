@@ -13,7 +13,7 @@ constexpr std::string_view kFileHead =
 # Generated from the option table: pgrecall print-config --example
 #
 # Durations are a whole number and a unit: ms, s, min, h, d. Sizes likewise: B, KB, MB, GB, where
-# 1 KB is 1024 bytes. "reload" marks what SIGHUP applies; the rest needs a restart.
+# 1 KB is 1024 bytes. A change needs a restart.
 
 )";
 
@@ -48,11 +48,6 @@ void append_comment(std::string& out, std::string_view text) {
     fmt::format_to(std::back_inserter(out), "# {}\n", text.substr(0, length));
     text.remove_prefix(std::min(length + 1, text.size()));
   }
-}
-
-std::string allowed_and_reload(const OptionInfo& option, const Field& field) {
-  return fmt::format("Allowed: {}.{}", allowed_text(option, field),
-                     option.reloadable ? " (reload)" : "");
 }
 
 void append_section_head(std::string& out, const Section& section, bool with_comments) {
@@ -97,7 +92,7 @@ std::string example_file() {
       if (option.section != section.name) continue;
       const Field field = option.field_of(defaults);
       append_comment(out, option.sentence);
-      append_comment(out, allowed_and_reload(option, field));
+      append_comment(out, fmt::format("Allowed: {}.", allowed_text(option, field)));
       fmt::format_to(std::back_inserter(out), "{} = {}\n", option.name, format_field(field));
     }
   }
@@ -117,13 +112,12 @@ std::string docs_text() {
     if (!section.name.empty())
       fmt::format_to(std::back_inserter(out), "\n### [{}]\n\n{}\n\n", section.name,
                      section.sentence);
-    out += "| Option | Default | Allowed | Applied by | Meaning |\n|---|---|---|---|---|\n";
+    out += "| Option | Default | Allowed | Meaning |\n|---|---|---|---|\n";
     for (const Option<Config>& option : options()) {
       if (option.section != section.name) continue;
       const Field field = option.field_of(defaults);
-      fmt::format_to(std::back_inserter(out), "| `{}` | `{}` | {} | {} | {} |\n", option.name,
-                     format_field(field), allowed_text(option, field),
-                     option.reloadable ? "reload" : "restart", option.sentence);
+      fmt::format_to(std::back_inserter(out), "| `{}` | `{}` | {} | {} |\n", option.name,
+                     format_field(field), allowed_text(option, field), option.sentence);
     }
   }
   out += "\n### [[rule]]\n\n| Key | Allowed | Meaning |\n|---|---|---|\n";

@@ -175,6 +175,11 @@ uint64_t EpochTable::advances() const {
   return advances_;
 }
 
+uint64_t EpochTable::advances_of(DependencyId id) const {
+  const EpochSlot* slot = find(id);
+  return slot == nullptr ? 0 : slot->word() / kOneEpoch - first_epoch_;
+}
+
 size_t EpochTable::open_fences() const {
   std::lock_guard lock(mutex_);
   return fences_.size();

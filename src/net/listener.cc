@@ -41,7 +41,7 @@ Result<std::vector<Address>> addresses_of(const std::string& host, uint16_t port
 
 /// A socket file that nobody answers on is what a killed process left behind.
 Status remove_stale_file(const std::string& path, const Address& address) {
-  struct stat status {};
+  struct stat status = {};
   if (lstat(path.c_str(), &status) != 0) return Ok{};
   if (!S_ISSOCK(status.st_mode)) return Error{path + " exists and is not a socket", ""};
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

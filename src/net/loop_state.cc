@@ -45,8 +45,8 @@ LoopState::~LoopState() {
     uv_close(reinterpret_cast<uv_handle_t*>(&prepare), nullptr);
   }
   // Whatever is still open belongs to an object that outlives its loop.
-  uv_walk(
-      &uv, [](uv_handle_t* handle, void*) { PGR_ASSERT(uv_is_closing(handle) != 0); }, nullptr);
+  const auto check = [](uv_handle_t* handle, void*) { PGR_ASSERT(uv_is_closing(handle) != 0); };
+  uv_walk(&uv, check, nullptr);
   PGR_ASSERT(ends.empty());
   while (uv_loop_close(&uv) == UV_EBUSY) uv_run(&uv, UV_RUN_DEFAULT);
 }

@@ -206,6 +206,10 @@ void Stream::read_some(int reads_max) {
   }
 }
 
+void Stream::read_now() {
+  if (phase_ == Phase::kOpen && reading_ && poll_ != nullptr) read_some(kReadsPerEvent);
+}
+
 void Stream::discard_input() {
   char* const buffer = loop_.state().read_buffer.get();
   for (int i = 0; i < kReadsPerEvent; ++i) {

@@ -222,12 +222,14 @@ bool ControlPlane::connect(Record& record) {
 
 void ControlPlane::note(Record& record, std::string error) {
   std::lock_guard lock(mutex_);
-  if (record.error == error) return;
-  if (error.empty()) {
-    log::info("control connection established", {{"database", record.state->name()}});
-  } else {
-    log::warn("no control connection: everything is a bypass",
-              {{"database", record.state->name()}, {"error", error}});
+  if (error.empty() && record.outage.back()) {
+    log::info("control role connected",
+              {{"database", record.state->name()},
+               {"role", config_.upstream.user},
+               {"server_version", record.connection->server_version_num()}});
+  } else if (!error.empty() && record.outage.lost(error)) {
+    log::warn("control role not connected: everything is a bypass",
+              {{"database", record.state->name()}, {"reason", error}});
   }
   record.error = std::move(error);
 }

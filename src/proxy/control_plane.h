@@ -22,6 +22,7 @@
 #include "pgrecall/net/thread.h"
 #include "pgrecall/session/database_state.h"
 #include "pgrecall/session/shared.h"
+#include "proxy/outage.h"
 
 namespace pgrecall::proxy {
 
@@ -60,6 +61,7 @@ class ControlPlane final : public session::CatalogPort {
     std::string digest;
     std::string configured;  ///< when the server read its configuration last
     std::string error;
+    Outage outage;
     bool wanted = false;   ///< somebody asked for a re-read
     bool certain = false;  ///< the catalog did change
     bool dormant = false;  ///< does not exist any more; until a client logs in, or a fence waits

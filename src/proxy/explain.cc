@@ -39,6 +39,13 @@ void append_rule(std::string& text, const config::Config& config, const std::str
   text += "rule: " + (policy.rule_name == nullptr ? "none" : *policy.rule_name) + "\n";
 }
 
+std::string no_server(const std::string& database, const Error& error) {
+  return "explain needs a running server: it reads the catalog of database \"" + database +
+         "\".\n" + error.message +
+         "\nName another server with --upstream postgres://user:secret@host:5432/database or "
+         "--config FILE.";
+}
+
 Answer explain_here(const config::Config& config, const std::string& database,
                     const std::string& sql_text) {
   adapters::ControlOptions options;
@@ -48,7 +55,7 @@ Answer explain_here(const config::Config& config, const std::string& database,
   options.password = config.upstream.password;
   options.database = database;
   auto connection = adapters::ControlConnection::connect(options);
-  if (!connection.ok()) return {{}, connection.error().message};
+  if (!connection.ok()) return {{}, no_server(database, connection.error())};
   auto catalog = adapters::load_catalog(connection.value());
   if (!catalog.ok()) return {{}, catalog.error().message};
   auto path = connection.value().exec(

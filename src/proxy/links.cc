@@ -40,6 +40,7 @@ void ServerLink::on_connected() {
 
 void ServerLink::on_readable_bytes(std::string_view bytes) {
   Worker& owner = *worker;  // the link may be given away meanwhile
+  owner.context().stats.bytes_from_servers.add(bytes.size());
   connection->on_bytes(bytes);
   owner.flush_outputs();
 }

@@ -35,8 +35,9 @@ class ClientLink final : public net::StreamHandler {
   uint64_t ticket = 0;  ///< of the wait under way
   TimePoint waiting_since{};
   TimePoint connected_at{};
-  bool dirty = false;  ///< in the worker's list of outputs to send
-  bool ended = false;  ///< the session has been told that it is over
+  TimePoint pinned_since{};  ///< as the ticks have seen it; {}: not pinned
+  bool dirty = false;        ///< in the worker's list of outputs to send
+  bool ended = false;        ///< the session has been told that it is over
   bool paused_by_server = false;
   bool backlogged = false;  ///< in the worker's list of clients that wait with enough input
   SlotId paused_server;     ///< not read until this client has taken what is pending

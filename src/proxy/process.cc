@@ -10,6 +10,7 @@
 #include "pgrecall/config/url.h"
 #include "pgrecall/net/address.h"
 #include "pgrecall/net/random.h"
+#include "proxy/announce.h"
 
 namespace pgrecall::proxy {
 namespace {
@@ -77,7 +78,12 @@ Process::~Process() {
 }
 
 Status Process::start() {
-  stats_.count_invalidations([this] { return epochs_.advances(); });
+  const auto redis = redis_options(config_.redis);
+  announce(config_, redis ? &*redis : nullptr);
+  stats_.count_invalidations([this] { return epochs_.advances(); },
+                             [this](const std::string& database, const std::string& table) {
+                               return invalidations_of(database, table);
+                             });
   auto rules = policy::RuleSet::compile(config_);
   if (!rules.ok()) return rules.error();
   shared_.reset(new session::Shared{config_,
@@ -110,19 +116,22 @@ Status Process::start() {
   auto admin = admin::AdminServer::start(config_.admin.host, config_.admin.port, stats_, *this);
   if (!admin.ok()) return admin.error();
   admin_ = std::move(admin.value());
+  announce_admin(config_.admin);
   return Ok{};
 }
 
 Status Process::start_workers() {
   auto upstream = net::Endpoint{config_.upstream.host, config_.upstream.port};
   const auto redis = redis_options(config_.redis);
+  if (redis) redis_report_ = std::make_unique<RedisReport>(place_of(*redis), config_.workers);
   const uint64_t generation = net::secure_random_u64();
   for (uint32_t index = 0; index < config_.workers; ++index) {
     auto loop = net::Loop::create();
     if (!loop.ok()) return loop.error();
-    workers_.push_back(std::make_unique<Worker>(
-        WorkerOptions{index, *shared_, cancels_, upstream, redis, generation, workers_},
-        std::move(loop.value())));
+    workers_.push_back(
+        std::make_unique<Worker>(WorkerOptions{index, *shared_, cancels_, upstream, redis,
+                                               generation, redis_report_.get(), workers_},
+                                 std::move(loop.value())));
   }
   for (auto& worker : workers_) {
     Worker* target = worker.get();

@@ -46,6 +46,7 @@ class Process final : public admin::AdminSource {
   void on_signal(int number);
   void drain(bool now);
   void stop_workers();
+  uint64_t invalidations_of(const std::string& database, const std::string& table) const;
   Status invalidate_in(session::DatabaseState& database, std::string_view table, bool* found);
 
   const config::Config config_;
@@ -63,6 +64,7 @@ class Process final : public admin::AdminSource {
   CancelDirectory cancels_;
   std::unique_ptr<session::Shared> shared_;
   std::unique_ptr<net::Loop> loop_;
+  std::unique_ptr<RedisReport> redis_report_;  ///< with Redis
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<net::Thread> threads_;
   std::unique_ptr<admin::AdminServer> admin_;

@@ -2,22 +2,11 @@
 #include <string>
 #include <utility>
 
+#include "proxy/names.h"
 #include "proxy/process.h"
 
 namespace pgrecall::proxy {
 namespace {
-
-std::string_view mode_name(config::CacheMode mode) {
-  switch (mode) {
-    case config::CacheMode::kOn:
-      return "on";
-    case config::CacheMode::kObserve:
-      return "observe";
-    case config::CacheMode::kOff:
-      return "off";
-  }
-  return "";
-}
 
 constexpr std::string_view kNoFeed =
     "this version has no change feed: writes past pgrecall are seen when an entry's age ends "
@@ -30,13 +19,37 @@ admin::PoolStatus pool_status(const upstream::Pool& pool) {
   status.user = numbers.user;
   status.size = numbers.size_max;
   status.idle = numbers.idle;
-  status.active = numbers.connections - numbers.idle;
+  status.opening = numbers.opening;
+  status.active = numbers.connections - numbers.idle - numbers.opening;
   status.waiting = numbers.waiting;
+  status.wait_ms_max = static_cast<uint64_t>(numbers.wait_max.count());
+  status.opened_total = numbers.opened;
+  status.closed_total = numbers.closed;
+  status.wait_timeouts_total = numbers.wait_timeouts;
   return status;
+}
+
+/// The worst of two states of the breaker.
+int badness(std::string_view state) {
+  if (state == "open") return 3;
+  if (state == "half-open") return 2;
+  return state == "closed" ? 1 : 0;
+}
+
+void count_pinned(const admin::PinnedClient& client, std::vector<admin::PoolStatus>& pools) {
+  for (admin::PoolStatus& pool : pools) {
+    if (client.holds_server && pool.database == client.database && pool.user == client.user)
+      ++pool.pinned;
+  }
 }
 
 /// What all workers did together. Available: for every one of them.
 void add_redis(admin::RedisStatus& sum, const admin::RedisStatus& worker) {
+  const int worse = badness(worker.state) - badness(sum.state);
+  if (worse > 0) sum.state = worker.state;
+  if (worse > 0 || (worse == 0 && worker.state_seconds < sum.state_seconds))
+    sum.state_seconds = worker.state_seconds;
+  if (sum.last_error.empty()) sum.last_error = worker.last_error;
   sum.available = worker.available && (sum.available || !sum.configured);
   sum.configured = true;
   if (sum.why.empty()) sum.why = worker.why;
@@ -44,6 +57,8 @@ void add_redis(admin::RedisStatus& sum, const admin::RedisStatus& worker) {
   sum.puts += worker.puts;
   sum.errors += worker.errors;
   sum.timeouts += worker.timeouts;
+  sum.unawaited += worker.unawaited;
+  sum.round_trip_ns.merge(worker.round_trip_ns);
 }
 
 }  // namespace
@@ -54,9 +69,6 @@ admin::ProxyStatus Process::status() {
   status.uptime_seconds = std::chrono::duration<double>(now - started_at_).count();
   for (const upstream::Pool* pool : pools_.all()) status.pools.push_back(pool_status(*pool));
   status.control = control_.status();
-  for (const admin::ControlStatus& control : status.control) {
-    status.feeds.push_back({control.database, "none", "none", std::string(kNoFeed), -1});
-  }
   const cache::ResultCacheStats results = results_.stats();
   status.cache.mode = mode_name(shared_->mode.load());
   status.cache.entries = results.entries;
@@ -64,14 +76,16 @@ admin::ProxyStatus Process::status() {
   status.cache.bytes_max = config_.cache.size_bytes;
   status.cache.insertions = results.insertions;
   status.cache.evictions = results.evictions;
-  status.cache.rejected_too_large = results.rejected_too_large;
   for (const auto& worker : workers_) {
     if (worker->tier_two() != nullptr) add_redis(status.redis, worker->tier_two()->status());
     status.redis.hits +=
         worker->context().stats.hits[static_cast<size_t>(stats::HitKind::kTier2)].get();
     status.cache.memo_bytes += worker->memo_bytes();
     status.cache.memo_entries += worker->memo_entries();
-    for (admin::PinnedClient& client : worker->pinned()) status.pinned.push_back(std::move(client));
+    for (admin::PinnedClient& client : worker->pinned()) {
+      count_pinned(client, status.pools);
+      status.pinned.push_back(std::move(client));
+    }
   }
   status.estimates = counts_.status();
   status.freshness.feed = "none";
@@ -89,6 +103,18 @@ admin::Readiness Process::readiness() {
 Status Process::invalidate_all() {
   epochs_.advance_all();
   return Ok{};
+}
+
+uint64_t Process::invalidations_of(const std::string& database, const std::string& table) const {
+  const size_t dot = table.find('.');
+  for (const session::DatabaseState* state : databases_.all()) {
+    const auto catalog = state->name() == database ? state->catalog() : nullptr;
+    if (catalog == nullptr || dot == std::string::npos) continue;
+    const sql::Relation* relation =
+        catalog->relation(catalog->schema(table.substr(0, dot)), table.substr(dot + 1));
+    if (relation != nullptr) return epochs_.advances_of(state->relation_dependency(relation->oid));
+  }
+  return 0;
 }
 
 Status Process::invalidate_in(session::DatabaseState& database, std::string_view table,

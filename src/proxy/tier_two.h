@@ -9,6 +9,7 @@
 #include "pgrecall/cache/entry_store.h"
 #include "pgrecall/net/loop.h"
 #include "pgrecall/stats/counter.h"
+#include "proxy/redis_report.h"
 
 namespace pgrecall::proxy {
 
@@ -19,10 +20,12 @@ namespace pgrecall::proxy {
 /// what another one wrote, or this one before a restart, is never served.
 class TierTwo final : public cache::EntryStore {
  public:
-  /// `generation`: random, the same for all workers of the process.
-  TierTwo(net::Loop& loop, adapters::RedisOptions options, uint64_t generation);
+  /// `generation`: random, the same for all workers of the process. `report` hears of changes under
+  /// the name `worker`.
+  TierTwo(net::Loop& loop, adapters::RedisOptions options, uint64_t generation, RedisReport& report,
+          size_t worker);
 
-  void get(const cache::CacheKeyView& key, GetCallback done) override;
+  void get(const cache::CacheKeyView& key, Duration patience, GetCallback done) override;
   void put(const cache::CacheKeyView& key, std::string_view value, Duration time_to_live) override;
   bool available() const override { return redis_.available(); }
   uint64_t run_id() const override { return redis_.run_id() ^ generation_; }
@@ -33,12 +36,18 @@ class TierTwo final : public cache::EntryStore {
   admin::RedisStatus status() const;
 
  private:
+  void on_change(adapters::RedisStore::State state);
+
   adapters::RedisStore redis_;
   const uint64_t generation_;
+  RedisReport& report_;
+  const size_t worker_;
   stats::Counter gets_;
   stats::Counter puts_;
+  stats::LatencyHistogram round_trip_ns_;
   mutable std::mutex mutex_;
   admin::RedisStatus status_;
+  TimePoint since_;  ///< in use, or not in use
 };
 
 }  // namespace pgrecall::proxy

@@ -28,7 +28,8 @@ Worker::Worker(WorkerOptions options, std::unique_ptr<net::Loop> loop)
       peers_(options.peers),
       loop_(std::move(loop)),
       tier_two_(options.redis ? std::make_unique<TierTwo>(*loop_, std::move(*options.redis),
-                                                          options.generation)
+                                                          options.generation, *options.redis_report,
+                                                          options.index)
                               : nullptr),
       context_{shared_,
                *this,
@@ -285,17 +286,24 @@ void Worker::check_waiting(ClientLink& link, TimePoint now) {
   if (now - link.waiting_since < shared_.config.pool.wait_timeout) return;
   upstream::Pool* pool = link.session.pool();
   if (pool != nullptr && pool->leave({index_, link.id, link.ticket, false})) {
+    note_wait(link, *pool, true);
     link.session.on_no_lease(session::NoLease::kTimeout, {});
   }
 }
 
 void Worker::review_pinned() {
   std::vector<admin::PinnedClient> pinned;
+  const TimePoint now = loop_->now();
   clients_.for_each([&](SlotId, ClientLink& link) {
-    if (link.session.pins() == 0 || link.ended) return;
-    link.session.review_pins();
-    if (link.session.pins() == 0) return;
-    pinned.push_back({link.session.database(), link.session.user(), link.session.pin_names(), 0});
+    if (link.session.pins() != 0 && !link.ended) link.session.review_pins();
+    if (link.session.pins() == 0 || link.ended) {
+      link.pinned_since = {};
+      return;
+    }
+    if (link.pinned_since == TimePoint{}) link.pinned_since = now;
+    const auto age = std::chrono::duration_cast<std::chrono::seconds>(now - link.pinned_since);
+    pinned.push_back({link.session.database(), link.session.user(), link.session.pin_names(),
+                      static_cast<uint64_t>(age.count()), link.session.server() != nullptr});
   });
   std::lock_guard lock(pinned_mutex_);
   pinned_ = std::move(pinned);

@@ -29,6 +29,7 @@ struct WorkerOptions {
   net::Endpoint upstream;
   std::optional<adapters::RedisOptions> redis;  ///< tier two, if there is one
   uint64_t generation = 0;                      ///< of the process
+  RedisReport* redis_report = nullptr;          ///< with `redis`
   /// The other workers, by index; fixed before any of them runs.
   std::vector<std::unique_ptr<Worker>>& peers;
 };
@@ -114,7 +115,8 @@ class Worker final : public session::SessionHost, public upstream::ServerHost {
   void refuse(SlotId session, session::NoLease why, std::string detail);
   void close_server(SlotId id, bool count);
   void close_remote(upstream::ServerRef server, upstream::Pool& pool);
-  void place_freed(upstream::Pool& pool, upstream::ServerRef server);
+  void place_freed(upstream::Pool& pool, upstream::ServerRef server, bool was_open);
+  void note_wait(const ClientLink& client, upstream::Pool& pool, bool in_vain);
   bool may_connect(const upstream::Pool& pool) const;
   bool outdated(const upstream::ServerConnection& server) const;
   void inspect_again(upstream::ServerConnection& server) override;

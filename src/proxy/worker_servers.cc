@@ -147,6 +147,7 @@ void Worker::give_local(SlotId server, SlotId session, Pool& pool) {
     return act(pool.acquire(waiter, may_connect(pool)), waiter, pool);
   }
   if (!wanted) return server_idle(*link->connection);
+  note_wait(*client, pool, false);
   link->connection->set_user(&client->session);
   if (outdated(*link->connection)) inspect_again(*link->connection);
   client->session.on_lease(*link->connection);
@@ -164,7 +165,18 @@ void Worker::server_ready(upstream::ServerConnection& server) {
     // Only now is it known that there is such a database.
     server.observer = std::make_unique<session::TrackedWrites>(
         server, shared_.databases, shared_.epochs, shared_.prepared, shared_.pools);
+    server.pool->opened();
+    const ServerLink* link = servers_.find(server.id);
+    const ClientLink* client = clients_.find(link->connecting_for);
+    if (client != nullptr && client->session.waiting_for_lease())
+      note_wait(*client, *server.pool, false);
   }
+}
+
+void Worker::note_wait(const ClientLink& client, Pool& pool, bool in_vain) {
+  using std::chrono::milliseconds;
+  pool.waited(std::chrono::duration_cast<milliseconds>(loop_->now() - client.waiting_since),
+              in_vain);
 }
 
 void Worker::server_idle(upstream::ServerConnection& server) {
@@ -328,13 +340,13 @@ void Worker::close_server(SlotId id, bool count) {
   }
   if (!count) return;
   const std::string database = link->connection->database(), user = link->connection->user_name();
-  place_freed(*link->connection->pool, {index_, id});
+  place_freed(*link->connection->pool, {index_, id}, link->connection->observer != nullptr);
   shared_.pools.forget_unproven(database, user);
 }
 
-void Worker::place_freed(Pool& pool, ServerRef server) {
+void Worker::place_freed(Pool& pool, ServerRef server, bool was_open) {
   Waiter next;
-  Grant grant = pool.closed(server, &next);
+  Grant grant = pool.closed(server, &next, was_open);
   for (; grant.kind == Grant::Kind::kLost; grant = pool.next_lost(&next)) act(grant, next, pool);
   act(grant, next, pool);
 }

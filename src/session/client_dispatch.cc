@@ -83,9 +83,7 @@ Progress ClientSession::State::function_call(const wire::Frame& frame) {
   transaction.begin_unit();
   // Any function by its oid: it may do anything.
   core.pin_as_unknown();
-  core.worker.stats.writes.add();
-  core.worker.stats.opaque_writes.add();
-  core.writes()->before_function_call(*core.database);
+  core.writes()->before_function_call(*core.database, core.worker.stats);
   core.server->output().append(frame.bytes);
   core.server->expect(Reply::kFunctionCall, Route::kForward);
   core.server->flush();

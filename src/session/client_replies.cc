@@ -83,7 +83,6 @@ void ClientSession::on_reply(const upstream::Step& step, const wire::Frame& fram
     state.simple.on_reply(frame);
   else if (step.reply != Reply::kFunctionCall)
     state.extended.on_reply(step, frame, &rewritten);
-  core.worker.stats.bytes_from_servers.add(frame.bytes.size());
   if (frame.type == wire::kReadyForQuery && !state.unit_error) core.show_restored_parameters();
   core.output.append(rewritten.empty() ? frame.bytes : std::string_view(rewritten));
   core.flush();
@@ -117,7 +116,6 @@ void ClientSession::on_reply_part(const upstream::Step& step, std::string_view b
   const bool recorded =
       step.reply == Reply::kQuery ? state_->simple.recording() : state_->extended.recording();
   if (recorded) state_->reads.record('D', bytes);
-  core.worker.stats.bytes_from_servers.add(bytes.size());
   core.output.append(bytes);
   core.flush();
 }

@@ -144,6 +144,8 @@ Progress ExtendedQuery::bind(const wire::Frame& frame) {
   const size_t names = message->portal.size() + message->statement.size() + 2;
   portal->tail = frame.payload.substr(names);
   portal->parameters_may_be_clock = parameters_may_be_clock(*message);
+  portal->may_read =
+      portal->statement != nullptr || core_.objects.may_read(std::string(message->statement));
   Held held;
   held.statement = portal->statement;
   held.portal = portal;
@@ -262,8 +264,9 @@ Progress ExtendedQuery::execute(const wire::Frame& frame) {
     const auto& plans = plans_of(*portal->statement);
     const Plan& plan = plans->plans.front();
     const bool whole = !plans->multi() && message->max_rows <= 0;
+    reads_.set_reason(portal->statement->entry->reason);
     if (whole && answer_count(plan, *portal)) return Progress::kDone;
-    if (!plans->multi() && plan.counts_as_read) {
+    if (!plans->multi() && plan.looks_up) {
       const Verdict verdict = decide(*portal, message->max_rows, &request);
       if (verdict == Verdict::kWait) return Progress::kBlocked;
       if (verdict == Verdict::kHit) {
@@ -320,16 +323,16 @@ bool ExtendedQuery::answer_count(const Plan& plan, ClientPortal& portal) {
   const std::string bind = portal.name + '\0' + '\0' + portal.tail;
   const auto message = wire::Bind::decode(bind);
   if (!message) return false;
-  reads_.answered_otherwise();
   const int16_t format = message->result_formats.of(0);
   cache::CachedResult result;
   append_count_description(result.bytes, plan.analysis.plain_count.column_name, format);
   result.row_description_bytes = static_cast<uint32_t>(result.bytes.size());
   answer_held(result);
+  const size_t before = core_.output.size();
   append_count(core_.output, {}, rows, format, false);
+  reads_.estimated(plan, core_.output.size() - before);
   portal.answered = true;
   if (core_.in_transaction()) core_.read_locally = true;
-  core_.worker.stats.count_estimates.add();
   core_.flush();
   return true;
 }

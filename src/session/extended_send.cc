@@ -375,9 +375,12 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
   // Rule 1: the stamp is taken before the Bind leaves, so only a Bind still held back may fill.
   if (miss)
     reads_.forwarded_miss(request);
-  else if (plans) {
+  else if (plans)
     reads_.bypassed(plans->plans.front(), reads_.reason());
-  }
+  else if (!portal)
+    reads_.bypassed_unknown(sql::BypassReason::kCursor);
+  else if (portal->may_read)
+    reads_.bypassed_unknown(sql::BypassReason::kExecute);
   if (plans && !on_server_) {
     core_.prepare_server();
     transaction_.before(plans->plans.front());
@@ -408,12 +411,9 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
   }
   const Plan& plan = plans && !doubtful ? plans->plans.front() : unknown;
   meaning_changed_ = meaning_changed_ || changes_meaning(plan, true) || core_.ends_meaning(plan);
-  if (plan.writes.effect != sql::Effect::kNone) core_.worker.stats.writes.add();
-  if (plan.writes.effect == sql::Effect::kOpaque) core_.worker.stats.opaque_writes.add();
   if (!plan.drops_database.empty())
     core_.worker.host.vacate_database(plan.drops_database, *core_.server);
-  core_.worker.stats.server_queries.add();
-  core_.writes()->before_execute(plan, core_.names());
+  core_.writes()->before_execute(plan, core_.names(), &core_.worker.stats);
   core_.server->output().append(frame.bytes);
   core_.server->expect(Reply::kExecute, Route::kForward);
   if (drops_all_statements(plan) && !core_.server->queue().skipping_to_sync()) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "pgrecall/base/fault.h"
+#include "session/read_words.h"
 
 namespace pgrecall::session {
 namespace {
@@ -13,8 +14,8 @@ using sql::BypassReason;
 using sql::Effect;
 using sql::StatementKind;
 
-Verb verb_of(StatementKind kind) {
-  switch (kind) {
+Verb verb_of(const sql::StatementAnalysis& analysis) {
+  switch (analysis.kind) {
     case StatementKind::kBegin:
       return Verb::kBegin;
     case StatementKind::kCommit:
@@ -34,7 +35,8 @@ Verb verb_of(StatementKind kind) {
     case StatementKind::kRollbackPrepared:
       return Verb::kRollbackPrepared;
     case StatementKind::kUnparsed:
-      return Verb::kUnknown;
+      // Proved to write nothing, it is one SELECT.
+      return analysis.effect == Effect::kNone ? Verb::kNone : Verb::kUnknown;
     default:
       return Verb::kNone;
   }
@@ -75,9 +77,30 @@ bool names_temporary_schema(std::string_view path) {
   return std::search(path.begin(), path.end(), kName.begin(), kName.end(), equal) != path.end();
 }
 
-bool counts_as_read(const sql::StatementAnalysis& analysis) {
-  return analysis.kind == StatementKind::kSelect && analysis.effect == Effect::kNone &&
-         analysis.settings.empty();
+bool is_select(const sql::StatementAnalysis& analysis) {
+  return analysis.kind == StatementKind::kSelect && analysis.settings.empty();
+}
+
+bool counts_as_read(const sql::StatementAnalysis& analysis, const sql::Canonical& canonical,
+                    std::string_view text) {
+  switch (analysis.kind) {
+    case StatementKind::kFetch:
+      return analysis.reason == BypassReason::kCursor;  // not MOVE
+    case StatementKind::kExecute:
+      return true;  // until it is known of what: `ReadPath::bypassed`
+    case StatementKind::kUnparsed:
+      return looks_like_read(canonical.ok ? canonical.shape : text);
+    default:
+      return is_select(analysis);
+  }
+}
+
+/// Names of cursors and statements are made up one after the other: no shapes of their own.
+std::string_view sample_of(const sql::StatementAnalysis& analysis,
+                           const sql::Canonical& canonical) {
+  if (analysis.kind == StatementKind::kFetch) return "fetch from a cursor";
+  if (analysis.kind == StatementKind::kExecute) return "execute";
+  return canonical.ok ? std::string_view(canonical.shape) : "(unparsed)";
 }
 
 }  // namespace
@@ -120,17 +143,20 @@ void PlanBuilder::doubt(Plan& plan, DatabaseState& database) {
   if (effect != Effect::kDdl) plan.writes.effect = Effect::kOpaque;
   plan.writes.ids = effect == Effect::kDdl ? database.definition_dependencies(true)
                                            : database.opaque_dependencies();
+  plan.written_tables.clear();
   plan.suspects_catalog = true;
   plan.analysis.session_effects |= sql::kSessionUnknown;
   if (plan.reason == BypassReason::kNoBypass) plan.reason = BypassReason::kMultiStatement;
 }
 
 Plan PlanBuilder::build(sql::StatementAnalysis analysis, const sql::Canonical& canonical,
-                        const SessionContext& context, std::string_view user) {
+                        std::string_view text, const SessionContext& context,
+                        std::string_view user) {
   Plan plan;
   plan.analysis = std::move(analysis);
   plan.reason = plan.analysis.cacheable ? BypassReason::kNoBypass : plan.analysis.reason;
-  plan.counts_as_read = counts_as_read(plan.analysis);
+  plan.counts_as_read = counts_as_read(plan.analysis, canonical, text);
+  plan.looks_up = is_select(plan.analysis) && plan.analysis.effect == Effect::kNone;
   plan.catalog_version = current_ && catalog_ != nullptr ? catalog_->version : 0;
   plan.suspects_catalog = plan.analysis.effect == Effect::kOpaque;
   if (plan.analysis.kind == StatementKind::kDdl && names_temporary_schema(context.search_path)) {
@@ -141,6 +167,14 @@ Plan PlanBuilder::build(sql::StatementAnalysis analysis, const sql::Canonical& c
   if (!current_ && plan.reason == BypassReason::kNoBypass) {
     plan.reason = catalog_ == nullptr ? BypassReason::kNoCatalog : BypassReason::kStaleCatalog;
   }
+  // A trigger of logins runs a user's code on each new server connection: it may write without any
+  // statement of a client, and what it leaves there (temporary tables, settings) is not known.
+  if (catalog_ != nullptr && catalog_->has_login_triggers &&
+      plan.reason == BypassReason::kNoBypass) {
+    plan.reason = BypassReason::kUserFunction;
+  }
+  if (plan.reason == BypassReason::kNoBypass && plan.counts_as_read && !plan.looks_up)
+    plan.reason = BypassReason::kWritesInside;  // a rule has excused what was named as the reason
   if (plan.reason == BypassReason::kNoBypass) add_slots(plan);
   add_fingerprint(plan, canonical);
   if (plan.analysis.effect == Effect::kCluster)
@@ -152,7 +186,7 @@ void PlanBuilder::add_writes(Plan& plan) {
   const sql::StatementAnalysis& analysis = plan.analysis;
   invalidation::StatementWrites& writes = plan.writes;
   writes.effect = analysis.effect;
-  writes.verb = verb_of(analysis.kind);
+  writes.verb = verb_of(analysis);
   writes.self_committing = analysis.self_committing;
   writes.locks = analysis.locks;
   if (writes.verb == Verb::kPrepareTransaction || writes.verb == Verb::kCommitPrepared ||
@@ -163,7 +197,8 @@ void PlanBuilder::add_writes(Plan& plan) {
     // Rule 9: under an outdated catalog a write may reach more than its analysis says, and a view
     // or a policy may have been given a function that writes.
     const bool hidden =
-        analysis.kind == StatementKind::kSelect && !reads_only_tables(analysis, catalog_);
+        analysis.kind == StatementKind::kUnparsed ||
+        (analysis.kind == StatementKind::kSelect && !reads_only_tables(analysis, catalog_));
     if (analysis.effect == Effect::kWrites || hidden) writes.effect = Effect::kOpaque;
   }
   switch (writes.effect) {
@@ -173,6 +208,7 @@ void PlanBuilder::add_writes(Plan& plan) {
       for (sql::Oid relation : analysis.writes) {
         writes.ids.push_back(database_.relation_dependency(relation));
       }
+      add_written_tables(plan);
       return;
     case Effect::kOpaque:
       writes.ids = database_.opaque_dependencies();
@@ -188,8 +224,19 @@ void PlanBuilder::add_writes(Plan& plan) {
   }
 }
 
+void PlanBuilder::add_written_tables(Plan& plan) {
+  std::vector<stats::TableStats*>& tables = plan.written_tables;
+  for (const auto& name : names(plan.analysis.writes)) {
+    const std::string full = name.schema + "." + name.name;
+    tables.push_back(&stats_.table(shared_.stats.intern_table(database_.name(), full)));
+  }
+  std::sort(tables.begin(), tables.end());  // "other" stands for several
+  tables.erase(std::unique(tables.begin(), tables.end()), tables.end());
+}
+
 std::vector<policy::RelationName> PlanBuilder::names(const std::vector<sql::Oid>& relations) const {
   std::vector<policy::RelationName> names;
+  if (catalog_ == nullptr) return names;
   for (sql::Oid oid : relations) {
     const sql::Relation* relation = catalog_->relation(oid);
     if (relation == nullptr) continue;
@@ -231,13 +278,11 @@ void PlanBuilder::add_slots(Plan& plan) {
 void PlanBuilder::add_fingerprint(Plan& plan, const sql::Canonical& canonical) {
   if (!plan.counts_as_read) return;
   std::vector<uint32_t> tables;
-  if (catalog_ != nullptr) {
-    for (const auto& name : names(plan.analysis.named)) {
-      tables.push_back(shared_.stats.intern_table(database_.name(), name.schema + "." + name.name));
-    }
+  for (const auto& name : names(plan.analysis.named)) {
+    tables.push_back(shared_.stats.intern_table(database_.name(), name.schema + "." + name.name));
   }
-  plan.fingerprint = shared_.stats.intern_fingerprint(
-      database_.name(), canonical.ok ? canonical.shape : "(unparsed)", tables);
+  plan.fingerprint = shared_.stats.intern_fingerprint(database_.name(),
+                                                      sample_of(plan.analysis, canonical), tables);
   plan.fingerprint_stats = &stats_.fingerprint(plan.fingerprint);
 }
 

@@ -26,11 +26,13 @@ class PlanBuilder {
   /// `changes_meaning`: it may write anything.
   static void doubt(Plan& plan, DatabaseState& database);
 
+  /// `text`: all of it, also of several statements.
   Plan build(sql::StatementAnalysis analysis, const sql::Canonical& canonical,
-             const SessionContext& context, std::string_view user);
+             std::string_view text, const SessionContext& context, std::string_view user);
 
  private:
   void add_writes(Plan& plan);
+  void add_written_tables(Plan& plan);
   void add_policy(Plan& plan, const sql::Canonical& canonical, const SessionContext& context,
                   std::string_view user);
   void add_slots(Plan& plan);

@@ -47,6 +47,7 @@ struct ClientPortal {
   std::shared_ptr<const SessionContext> context;  ///< of the Bind; null: not sent yet
   std::string tail;                      ///< parameter formats and values, result formats, as sent
   bool parameters_may_be_clock = false;  ///< a text value may be read as a moving date
+  bool may_read = true;                  ///< as far as is known without `statement`
   bool on_server = false;
   bool answered = false;  ///< executed to its end by a hit: the server has not seen it
 };

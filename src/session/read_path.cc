@@ -9,6 +9,17 @@ namespace pgrecall::session {
 
 using sql::BypassReason;
 
+namespace {
+
+std::string name_of(const sql::Catalog* catalog, sql::Oid oid) {
+  const sql::Relation* relation = catalog == nullptr ? nullptr : catalog->relation(oid);
+  if (relation == nullptr) return "(dropped)";
+  const auto schema = catalog->schemas.find(relation->schema);
+  return (schema == catalog->schemas.end() ? std::string() : schema->second + ".") + relation->name;
+}
+
+}  // namespace
+
 BypassReason ReadPath::reason_now(const ReadRequest& request) const {
   const SessionCore& core = core_;
   if (core.worker.shared.mode.load(std::memory_order_relaxed) == config::CacheMode::kOff) {
@@ -44,7 +55,43 @@ bool ReadPath::usable(const cache::CachedResult& result, const ReadRequest& requ
   return invalidation::EpochTable::holds(result.stamp);
 }
 
+bool ReadPath::find_usable(const ReadRequest& request) {
+  result_ = core_.worker.shared.results.find(request.key);
+  kind_ = stats::HitKind::kTier1;
+  if (!result_) return false;
+  if (usable(*result_, request)) return true;
+  note_outdated(request);
+  return false;
+}
+
+/// A miss of what was remembered: the dependency that has moved, if one has.
+void ReadPath::note_outdated(const ReadRequest& request) {
+  const Plan& plan = *request.plan;
+  const auto& parts = result_->stamp.parts;
+  const invalidation::EpochSlot* moved = nullptr;
+  // The shared catalogs come first in a stamp. They say least: what is opaque moves the database as
+  // well.
+  for (size_t i = 1; i <= parts.size() && moved == nullptr; ++i) {
+    const auto& part = parts[i % parts.size()];
+    const uint64_t word = part.slot->word();
+    if (word != part.word && !invalidation::EpochSlot::fenced(word)) moved = part.slot;
+  }
+  if (moved == nullptr) return;
+  const auto at = std::find(plan.slots.begin(), plan.slots.end(), moved);
+  const auto index = static_cast<size_t>(at - plan.slots.begin());
+  std::string name = index == 0 ? "(shared catalogs)" : "(whole database)";
+  if (at != plan.slots.end() && index > 1) {
+    const auto& kept = plan.policy.ttl_only ? plan.analysis.policy_reads : plan.analysis.reads;
+    name = name_of(core_.database->catalog().get(), kept[index - 2]);
+  }
+  stats::FingerprintStats& shape = *plan.fingerprint_stats;
+  shape.last_invalidator.set(core_.worker.shared.stats.intern_table(core_.database->name(), name));
+  shape.invalidated_at.set(
+      static_cast<uint64_t>(core_.worker.precise_now().time_since_epoch().count()));
+}
+
 Verdict ReadPath::decide(const ReadRequest& request) {
+  would_hit_ = false;
   reason_ = reason_now(request);
   const bool ended = std::exchange(flight_ended_, false) && wait_key_ == request.key.bytes;
   if (reason_ != BypassReason::kNoBypass) return Verdict::kBypass;
@@ -55,9 +102,7 @@ Verdict ReadPath::decide(const ReadRequest& request) {
     if (result_ && (!request.needs_description || result_->row_description_bytes != 0)) {
       return Verdict::kHit;
     }
-    result_ = core_.worker.shared.results.find(request.key);
-    kind_ = stats::HitKind::kTier1;
-    if (result_ && usable(*result_, request)) return Verdict::kHit;
+    if (find_usable(request)) return Verdict::kHit;
     lead_flight_ = 0;
     return miss(request);  // goes on by itself: without joining or leading again
   }
@@ -67,11 +112,9 @@ Verdict ReadPath::decide(const ReadRequest& request) {
     if (wait_key_ == request.key.bytes) return Verdict::kWait;
     leave_flight();
   }
-  result_ = core_.worker.shared.results.find(request.key);
-  kind_ = stats::HitKind::kTier1;
-  if (result_ && usable(*result_, request)) {
+  if (find_usable(request)) {
     if (serving()) return Verdict::kHit;
-    core_.worker.stats.observed_hits.add();
+    would_hit_ = true;
   }
   result_ = nullptr;
   if (lead_flight_ != 0 && lead_key_ != request.key.bytes) end_flight(nullptr);
@@ -126,16 +169,36 @@ void ReadPath::served(const Plan& plan) {
   result_ = nullptr;
 }
 
+void ReadPath::estimated(const Plan& plan, size_t bytes) {
+  answered_otherwise();
+  core_.worker.stats.hit(*plan.fingerprint_stats, stats::HitKind::kEstimate,
+                         core_.worker.precise_now() - started_, {}, bytes);
+}
+
 void ReadPath::bypassed(const Plan& plan, BypassReason reason) {
   answered_otherwise();
-  if (!plan.counts_as_read || plan.fingerprint_stats == nullptr) return;
-  core_.worker.stats.bypass(*plan.fingerprint_stats, static_cast<uint8_t>(reason));
+  const Plan* read = &plan;
+  std::shared_ptr<const PlanSet> inner;
+  if (plan.analysis.kind == sql::StatementKind::kExecute) {
+    if (!core_.executes_read(plan.analysis.name, &inner)) return;
+    if (inner) read = &inner->plans.front();
+    if (reason != BypassReason::kInterrupted) reason = BypassReason::kExecute;
+  }
+  if (!plan.counts_as_read) return;
+  core_.worker.stats.bypass(*read->fingerprint_stats, static_cast<uint8_t>(reason));
+}
+
+void ReadPath::bypassed_unknown(BypassReason reason) {
+  answered_otherwise();
+  stats::WorkerStats& stats = core_.worker.stats;
+  stats.bypass(stats.fingerprint(0), static_cast<uint8_t>(reason));
 }
 
 void ReadPath::forwarded_miss(const ReadRequest& request) {
   PGR_ASSERT(fill_ == nullptr);
   leave_flight();
   core_.worker.stats.miss(*request.plan->fingerprint_stats);
+  if (std::exchange(would_hit_, false)) core_.worker.stats.observed_hits.add();
   auto fill = std::make_unique<Fill>();
   fill->flight = std::exchange(lead_flight_, 0);
   fill->key = request.key.bytes;
@@ -186,7 +249,7 @@ void ReadPath::leave_flight() {
 void ReadPath::stop_waiting() {
   answered_otherwise();
   if (fill_) {
-    refuse(BypassReason::kNoBypass);
+    refuse(BypassReason::kInterrupted);
     finish(true);
   }
 }
@@ -239,7 +302,8 @@ void ReadPath::finish(bool error) {
     core_.worker.stats.origin(*fill_->plan->fingerprint_stats, fill_->result->origin_time,
                               now - started_);
   }
-  const bool stored = !error && fill_->complete && !fill_->refused && store();
+  if (error) refuse(BypassReason::kServerError);
+  const bool stored = fill_->complete && !fill_->refused && store();
   if (stored) {
     core_.worker.stats.fill();
     end_flight(fill_->result);
@@ -269,6 +333,7 @@ bool ReadPath::store() {
   fill.result->expires_at = expiry(fill);
   fill.result->bytes.shrink_to_fit();
   put_in_tier_two();
+  fill.why = BypassReason::kTooLarge;
   return core_.worker.shared.results.insert({fill.key_hash, fill.key}, fill.result);
 }
 

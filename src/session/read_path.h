@@ -42,7 +42,12 @@ class ReadPath {
   /// What was decided is answered in another way: nobody waits for this client any more.
   void answered_otherwise();
   void served(const Plan& plan);
+  /// A COUNT was answered by an estimate of `bytes`.
+  void estimated(const Plan& plan, size_t bytes);
+  /// Whatever is no read is not counted.
   void bypassed(const Plan& plan, sql::BypassReason reason);
+  /// Of something that only the server knows.
+  void bypassed_unknown(sql::BypassReason reason);
   /// The miss is about to leave: takes the stamp (rule 1), leads the flight, starts recording.
   void forwarded_miss(const ReadRequest& request);
 
@@ -81,7 +86,7 @@ class ReadPath {
     int64_t hint_ttl_ms = -1;
     bool complete = false;
     bool refused = false;
-    sql::BypassReason why = sql::BypassReason::kNoBypass;
+    sql::BypassReason why = sql::BypassReason::kInterrupted;
   };
 
   /// What tier two was asked for the statement under way. Whoever answers holds it weakly: a late
@@ -97,6 +102,9 @@ class ReadPath {
 
   sql::BypassReason reason_now(const ReadRequest& request) const;
   bool usable(const cache::CachedResult& result, const ReadRequest& request) const;
+  /// Of tier one, as `result_`.
+  bool find_usable(const ReadRequest& request);
+  void note_outdated(const ReadRequest& request);
   Verdict miss(const ReadRequest& request);
   bool serving() const;
   std::string tier_two_key(const ReadRequest& request) const;
@@ -123,6 +131,7 @@ class ReadPath {
   std::string wait_key_;  ///< the awaited flight's
   uint64_t query_number_ = 0;
   bool flight_ended_ = false;
+  bool would_hit_ = false;  ///< of the read under way, in mode observe
   cache::CachedResultPtr flight_result_;
   stats::HitKind kind_ = stats::HitKind::kTier1;
   TimePoint started_{};

@@ -39,6 +39,15 @@ bool covers(const invalidation::Stamp& stamp,
                     [](const auto& part, const auto* slot) { return part.slot == slot; });
 }
 
+/// Waiting as long as PostgreSQL usually takes for this shape costs at most twice that. Nothing is
+/// known yet: as long as the store allows.
+Duration patience_for(const Plan& plan) {
+  stats::HistogramSnapshot origin_us;
+  plan.fingerprint_stats->origin_us.add_to(origin_us);
+  if (origin_us.count == 0) return Duration::max();
+  return std::chrono::microseconds(origin_us.percentile(0.5));
+}
+
 }  // namespace
 
 /// Independent of the process: the ids are replaced by what they stand for. Empty if that is not at
@@ -74,7 +83,7 @@ Verdict ReadPath::ask_tier_two(const ReadRequest& request) {
   question->key = request.key.bytes;
   question_ = question;
   const std::string_view key = question->tier_two_key;
-  store.get({cache::hash_key(key), key},
+  store.get({cache::hash_key(key), key}, patience_for(*request.plan),
             [this, weak = std::weak_ptr<Question>(question)](std::string value) {
               const auto asked = weak.lock();
               if (!asked) return;

@@ -164,6 +164,8 @@ struct SessionCore {
   /// Looks at the unproved statements again if that may show more.
   void prove_again();
   bool is_harmless(const Unproved& statement);
+  /// False if an EXECUTE of this name is known to run no SELECT. `plans` is what it runs, or null.
+  bool executes_read(const std::string& name, std::shared_ptr<const PlanSet>* plans);
   /// The statement that an EXECUTE ran; null if that is not known.
   std::shared_ptr<TextEntry> executed(const Plan& plan, const TextEntry& execute);
 };

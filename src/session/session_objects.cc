@@ -126,11 +126,18 @@ void SessionObjects::prepare(const std::string& name, std::shared_ptr<TextEntry>
   if (prepared_.size() < kMax) prepared_.emplace(name, std::move(statement));
 }
 
+void SessionObjects::prepare_other(const std::string& name) {
+  if (prepared_others_.size() < kOthersMax) prepared_others_.insert(name);
+}
+
 void SessionObjects::deallocate(const std::string& name) {
-  if (name.empty())
+  if (name.empty()) {
     prepared_.clear();
-  else
+    prepared_others_.clear();
+  } else {
     prepared_.erase(name);
+    prepared_others_.erase(name);
+  }
 }
 
 std::shared_ptr<TextEntry> SessionObjects::prepared(const std::string& name) const {
@@ -145,7 +152,7 @@ void SessionObjects::discard_temporary() {
 
 void SessionObjects::clear() {
   discard_temporary();
-  prepared_.clear();
+  deallocate({});
 }
 
 std::string_view statement_after_as(std::string_view text) {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,15 +35,20 @@ class SessionObjects {
 
   /// SQL PREPARE.
   void prepare(const std::string& name, std::shared_ptr<TextEntry> statement);
+  /// It is of a statement that is no SELECT.
+  void prepare_other(const std::string& name);
   void deallocate(const std::string& name);  ///< empty: all
   /// The statement that an EXECUTE runs; null if it is not known.
   std::shared_ptr<TextEntry> prepared(const std::string& name) const;
+  /// For the statistics: nothing shows that an EXECUTE of it is no read.
+  bool may_read(const std::string& name) const { return !prepared_others_.contains(name); }
 
   void discard_temporary();
   void clear();
 
  private:
   static constexpr size_t kMax = 32;
+  static constexpr size_t kOthersMax = 1000;
   struct State {
     bool settled = false;  ///< its transaction has committed
     bool drops_on_commit = false;
@@ -50,6 +56,7 @@ class SessionObjects {
   std::vector<std::string> plain_;
   std::vector<State> states_;  ///< of `plain_`
   std::map<std::string, std::shared_ptr<TextEntry>> prepared_;
+  std::set<std::string> prepared_others_;
 
   template <typename Predicate>
   void erase_plain(Predicate gone);

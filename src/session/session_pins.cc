@@ -138,6 +138,14 @@ std::shared_ptr<TextEntry> SessionCore::executed(const Plan& plan, const TextEnt
   return entry;
 }
 
+bool SessionCore::executes_read(const std::string& name, std::shared_ptr<const PlanSet>* plans) {
+  const auto statement = prepared->find(name);
+  const auto entry = statement ? statement->entry : objects.prepared(name);
+  if (!entry) return objects.may_read(name);
+  *plans = worker.memo.plans(*entry, *context, *database, user);
+  return (*plans)->plans.front().counts_as_read;
+}
+
 bool SessionCore::is_harmless(const Unproved& statement) {
   const auto harmless = [&](TextEntry& entry, const SessionContext& then) {
     const auto& plans = worker.memo.plans(entry, then, *database, user)->plans;

@@ -21,19 +21,14 @@ constexpr std::string_view kUnreadable = "\x01";
 Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
   if (core_.owed() && !in_unit) return Progress::kBlocked;
   const auto query = wire::Query::decode(frame.payload);
-  if (std::exchange(core_.cancelled, false)) {
-    core_.error("ERROR", "57014", "canceling statement due to user request");
-    wire::append_ready_for_query(core_.output, core_.visible_status());
-    clock_started_ = false;
-    return Progress::kDone;
-  }
+  // A malformed message is for the server to refuse; until then it may be anything.
+  const std::string_view sql = query ? query->sql : kUnreadable;
+  if (std::exchange(core_.cancelled, false)) return answer_cancelled(sql);
   if (!std::exchange(clock_started_, true)) reads_.start_clock();
   // A Query ends the unnamed statement and the unnamed portal (protocol, "Extended Query").
   // Inside a unit the server may skip it.
   drops_unnamed_ = in_unit;
   if (!in_unit) core_.prepared->drop_unnamed();
-  // A malformed message is for the server to refuse; until then it may be anything.
-  const std::string_view sql = query ? query->sql : kUnreadable;
   std::shared_ptr<TextEntry> entry = core_.worker.memo.text(sql);
   core_.refresh_context();
   core_.prove_again();
@@ -44,6 +39,7 @@ Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
         core_.worker.memo.plans(*entry, *core_.context, *core_.database, core_.user);
     const Plan& plan = plans->plans.front();
     miss = false;
+    reads_.set_reason(entry->reason);
     if (in_unit) {
       reads_.refuse(sql::BypassReason::kMultiStatement);
       reads_.set_reason(sql::BypassReason::kOwed);
@@ -51,7 +47,7 @@ Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
       if (core_.server == nullptr && transaction_.answer_locally(plan, sql)) break;
       if (answer_deallocate(plan)) break;
       if (!entry->canonical.hints.off && answer_count(plan)) break;
-      if (plan.counts_as_read) {
+      if (plan.looks_up) {
         request = {entry.get(), &plan, {entry->key_hash, entry->key}, true};
         const Verdict verdict = reads_.decide(request);
         if (verdict == Verdict::kWait) return Progress::kBlocked;
@@ -74,6 +70,18 @@ Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
   return Progress::kDone;
 }
 
+/// It waited for another's answer, or for a connection: no server has seen it.
+Progress SimpleQuery::answer_cancelled(std::string_view sql) {
+  const auto entry = core_.worker.memo.text(sql);
+  core_.refresh_context();
+  const auto plans = core_.worker.memo.plans(*entry, *core_.context, *core_.database, core_.user);
+  for (const Plan& plan : plans->plans) reads_.bypassed(plan, sql::BypassReason::kInterrupted);
+  core_.error("ERROR", "57014", "canceling statement due to user request");
+  wire::append_ready_for_query(core_.output, core_.visible_status());
+  clock_started_ = false;
+  return Progress::kDone;
+}
+
 void SimpleQuery::serve() {
   core_.output.append(reads_.result()->bytes);
   wire::append_ready_for_query(core_.output, core_.visible_status());
@@ -83,11 +91,11 @@ void SimpleQuery::serve() {
 bool SimpleQuery::answer_count(const Plan& plan) {
   int64_t rows = 0;
   if (!estimated_count(core_, plan, &rows)) return false;
-  reads_.answered_otherwise();
+  const size_t before = core_.output.size();
   append_count(core_.output, plan.analysis.plain_count.column_name, rows, wire::kTextFormat, true);
+  reads_.estimated(plan, core_.output.size() - before);
   wire::append_ready_for_query(core_.output, core_.visible_status());
   if (core_.in_transaction()) core_.read_locally = true;
-  core_.worker.stats.count_estimates.add();
   return true;
 }
 
@@ -130,20 +138,15 @@ Progress SimpleQuery::forward(const wire::Frame& frame, const std::shared_ptr<Te
   const Plan& first = plans->plans.front();
   if (!plans->multi()) transaction_.before(first);
   transaction_.begin_unit();
-  if (miss)
-    reads_.forwarded_miss(request);
-  else
-    reads_.bypassed(first, reads_.reason());
+  if (miss) reads_.forwarded_miss(request);
   for (const Plan& plan : plans->plans) {
+    if (!miss) reads_.bypassed(plan, reads_.reason());
     extended_.expose(plan, *entry, false);
-    if (plan.writes.effect != sql::Effect::kNone) core_.worker.stats.writes.add();
-    if (plan.writes.effect == sql::Effect::kOpaque) core_.worker.stats.opaque_writes.add();
     if (!plan.drops_database.empty())
       core_.worker.host.vacate_database(plan.drops_database, *core_.server);
   }
-  core_.worker.stats.server_queries.add();
   plans = judged(entry, std::move(plans));
-  core_.writes()->before_query(plans->plans, core_.names());
+  core_.writes()->before_query(plans->plans, core_.names(), core_.worker.stats);
   core_.server->output().append(frame.bytes);
   core_.server->expect(upstream::Reply::kQuery, upstream::Route::kForward);
   core_.server->statements.unnamed = 0;

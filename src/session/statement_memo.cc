@@ -94,7 +94,7 @@ const std::shared_ptr<const PlanSet>& StatementMemo::plans(TextEntry& entry,
   if (entry.plans && fits(*entry.plans)) return entry.plans;
   entry.plans = nullptr;
   if (ambiguous(entry, context)) {
-    entry.plans = opaque_plans(context, database, version);
+    entry.plans = opaque_plans(entry, context, database, version);
   } else {
     auto& known = entry.shape->plans;
     for (const auto& set : known) {
@@ -131,7 +131,7 @@ std::shared_ptr<const PlanSet> StatementMemo::make_plans(const TextEntry& entry,
   PlanBuilder builder(shared_, stats_, database, catalog.get(), version != 0);
   bool changed = false;
   for (auto& analysis : sql::resolve(*entry.shape->parsed, catalog.get(), scope)) {
-    Plan plan = builder.build(std::move(analysis), entry.canonical, context, user);
+    Plan plan = builder.build(std::move(analysis), entry.canonical, entry.text, context, user);
     if (changed) PlanBuilder::doubt(plan, database);
     changed = changed || changes_meaning(plan, false);
     set->plans.push_back(std::move(plan));
@@ -140,7 +140,8 @@ std::shared_ptr<const PlanSet> StatementMemo::make_plans(const TextEntry& entry,
   return set;
 }
 
-std::shared_ptr<const PlanSet> StatementMemo::opaque_plans(const SessionContext& context,
+std::shared_ptr<const PlanSet> StatementMemo::opaque_plans(const TextEntry& entry,
+                                                           const SessionContext& context,
                                                            DatabaseState& database,
                                                            uint64_t version) {
   auto set = std::make_shared<PlanSet>();
@@ -151,7 +152,8 @@ std::shared_ptr<const PlanSet> StatementMemo::opaque_plans(const SessionContext&
   analysis.reason = sql::BypassReason::kEncoding;
   analysis.session_effects = sql::kSessionUnknown;
   PlanBuilder builder(shared_, stats_, database, nullptr, false);
-  set->plans.push_back(builder.build(std::move(analysis), sql::Canonical{}, context, {}));
+  set->plans.push_back(
+      builder.build(std::move(analysis), sql::Canonical{}, entry.text, context, {}));
   return set;
 }
 

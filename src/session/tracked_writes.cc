@@ -73,7 +73,10 @@ StatementWrites TrackedWrites::note(const Plan& plan, Names names) {
     writes.ids = std::move(more);
   }
   // Names may mean something else: a write may go elsewhere, a read may be of a view that writes.
-  const bool writes_elsewhere = names != Names::kKnown && writes.effect == sql::Effect::kWrites;
+  // Of a text that is not parsed, a temporary table is also a type that the catalog does not know.
+  const bool writes_elsewhere =
+      names != Names::kKnown && (writes.effect == sql::Effect::kWrites ||
+                                 plan.analysis.kind == sql::StatementKind::kUnparsed);
   if (writes_elsewhere || (names == Names::kHidden && !ends_or_begins(writes.verb))) {
     suspects_catalog_ = true;
     const bool defines = writes.effect == sql::Effect::kDdl;
@@ -99,26 +102,42 @@ std::vector<DependencyId> TrackedWrites::not_foreseen() const {
   return {};
 }
 
-void TrackedWrites::before_query(const std::vector<Plan>& plans, Names names) {
+void TrackedWrites::before_query(const std::vector<Plan>& plans, Names names,
+                                 stats::WorkerStats& stats) {
   std::vector<StatementWrites> writes;
   writes.reserve(plans.size());
-  for (const Plan& plan : plans) writes.push_back(note(plan, names));
+  for (const Plan& plan : plans) {
+    writes.push_back(note(plan, names));
+    count(plan, writes.back(), stats);
+  }
   tracker_.before_query(writes);
 }
 
-void TrackedWrites::before_execute(const Plan& plan, Names names) {
-  tracker_.before_execute(note(plan, names));
+void TrackedWrites::before_execute(const Plan& plan, Names names, stats::WorkerStats* stats) {
+  const StatementWrites writes = note(plan, names);
+  if (stats != nullptr) count(plan, writes, *stats);
+  tracker_.before_execute(writes);
+}
+
+void TrackedWrites::count(const Plan& plan, const StatementWrites& writes,
+                          stats::WorkerStats& stats) {
+  stats.server_queries.add();
+  if (writes.effect == sql::Effect::kNone) return;
+  stats.writes.add();
+  if (writes.effect == sql::Effect::kOpaque) return stats.opaque_writes.add();
+  for (stats::TableStats* table : plan.written_tables) table->writes.add();
 }
 
 void TrackedWrites::before_sync() {
   tracker_.before_sync();
 }
 
-void TrackedWrites::before_function_call(DatabaseState& database) {
+void TrackedWrites::before_function_call(DatabaseState& database, stats::WorkerStats& stats) {
   suspects_catalog_ = true;
   StatementWrites writes;
   writes.ids = database.opaque_dependencies();
   writes.effect = sql::Effect::kOpaque;
+  count({}, writes, stats);
   tracker_.before_function_call(writes);
 }
 

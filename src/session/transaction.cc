@@ -6,6 +6,7 @@
 #include "pgrecall/wire/builder.h"
 #include "session/pin_review.h"
 #include "session/prepared_statements.h"
+#include "session/read_words.h"
 #include "session/refusal.h"
 
 namespace pgrecall::session {
@@ -234,6 +235,8 @@ void Transaction::note_objects(const Plan& plan, const std::shared_ptr<TextEntry
     if (!statement.empty()) {
       objects.prepare(analysis.name, core_.worker.memo.text(statement));
     }
+    const std::string_view body = entry ? statement_after_as(entry->text) : "";
+    if (!looks_like_read(body)) objects.prepare_other(analysis.name);
   }
   if ((effects & sql::kSessionTemporary) != 0) {
     const auto created = entry ? objects.create(*entry, core_.database->catalog().get())

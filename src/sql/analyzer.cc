@@ -9,22 +9,7 @@
 namespace pgrecall::sql {
 namespace {
 
-StatementAnalysis unparsed(const ParsedText& parsed) {
-  StatementAnalysis out;
-  if (parsed.tokens_read_only) {
-    set_harmless(out, StatementKind::kUnparsed);
-  } else {
-    set_opaque(out, parsed.error);
-    out.kind = StatementKind::kUnparsed;
-  }
-  out.reason = parsed.failure;
-  out.detail = parsed.error;
-  out.literal_sensitive = true;
-  out.length = parsed.text_length;
-  return out;
-}
-
-/// Statements whose analysis looks at no literal, unless they name a setting. Like everything that
+/// Statements whose analysis looks at no literal, unless `minds_literals`. Like everything that
 /// decides on sensitivity it must not depend on the catalog: shapes are sorted without one.
 bool is_literal_free(StatementKind kind) {
   switch (kind) {
@@ -42,7 +27,7 @@ bool is_literal_free(StatementKind kind) {
 StatementAnalysis analyze(const StatementInput& input, bool is_only) {
   StatementAnalysis out;
   analyze_node(input, input.statement.node, out);
-  out.literal_sensitive = !is_only || !is_literal_free(out.kind) || input.statement.names_setting;
+  out.literal_sensitive = !is_only || !is_literal_free(out.kind) || input.statement.minds_literals;
   out.location = out.literal_sensitive ? input.statement.location : 0;
   out.length = out.literal_sensitive ? input.statement.length : UINT32_MAX;
   if (out.cacheable && !is_only) {
@@ -102,16 +87,16 @@ void analyze_node(const StatementInput& input, const Node* node, StatementAnalys
 std::vector<StatementAnalysis> resolve(const ParsedText& parsed, const Catalog* catalog,
                                        const ResolveScope& scope) {
   std::vector<StatementAnalysis> result;
+  std::optional<NameScope> names;
+  if (catalog != nullptr) names.emplace(*catalog, scope);
   if (parsed.failure != BypassReason::kNoBypass) {
-    result.push_back(unparsed(parsed));
+    result.push_back(analyze_unparsed(parsed, names ? &*names : nullptr));
     return result;
   }
   if (parsed.statements.empty()) {
     set_harmless(result.emplace_back(), StatementKind::kEmpty);
     return result;
   }
-  std::optional<NameScope> names;
-  if (catalog != nullptr) names.emplace(*catalog, scope);
   result.reserve(parsed.statements.size());
   for (const ParsedStatement& statement : parsed.statements) {
     const StatementInput input{parsed, statement, catalog, names ? &*names : nullptr};

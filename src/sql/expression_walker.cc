@@ -40,6 +40,7 @@ void QueryWalker::expression(const Message* message) {
 }
 
 void QueryWalker::visit_children(const Message* message) {
+  newer(*message);
   for_each_child(message, [this](const Message* child) { expression(child); });
 }
 
@@ -85,12 +86,7 @@ void QueryWalker::visit_inner(const Node* node) {
     case PG_QUERY__NODE__NODE_MERGE_STMT:
       return query(node);
     case PG_QUERY__NODE__NODE_A_INDIRECTION:
-      for (size_t i = 0; i < node->a_indirection->n_indirection; ++i) {
-        const Node* step = node->a_indirection->indirection[i];
-        if (step->node_case != PG_QUERY__NODE__NODE_STRING) continue;
-        system_column(step->string->sval);
-        attribute(step->string->sval);
-      }
+      indirection(*node->a_indirection);
       break;
     case PG_QUERY__NODE__NODE_SORT_BY:
       if (node->sort_by->n_use_op > 0) {
@@ -128,8 +124,10 @@ void QueryWalker::apply(const NameScope::Judged& judged, std::string_view name) 
     case Verdict::kReadsSetting:
       facts_.reads_custom_settings = true;
       return;
-    case Verdict::kCurrentSetting:
     case Verdict::kUnlisted:
+      if (judged.function == nullptr) judge_json_casts();
+      [[fallthrough]];
+    case Verdict::kCurrentSetting:
       return facts_.refuse(BypassReason::kUnlistedStableFunction, label());
     case Verdict::kClock:
       return facts_.refuse(BypassReason::kClockFunction, label());
@@ -191,8 +189,10 @@ void QueryWalker::function_call(const FuncCall& call) {
     cast_to(type, name.name, call.args != nullptr ? call.args[0] : nullptr);
   } else {
     if (!setting) apply(judged, name.name);
-    // date(x) of a text is a cast as well, though date(timestamp) is a function.
-    if (like_cast && call.n_args == 1 && type.is_clock_type) {
+    // date(x) of a text is a cast as well, though date(timestamp) is a function; so is abs('x')
+    // where somebody made a domain abs.
+    const bool checks = type.is_domain && type.is_user;
+    if (like_cast && call.n_args == 1 && (type.is_clock_type || checks || type.cast_runs_code)) {
       cast_to(type, name.name, call.args[0]);
     }
   }
@@ -215,12 +215,31 @@ void QueryWalker::column_ref(const ColumnRef& ref) {
   system_column(column);
   // t.f means f(t) if t has no column f (xfunc: functional notation).
   if (ref.n_fields < 2) return;
-  if (!column_exists(string_of(ref.fields[ref.n_fields - 2]), column)) attribute(column);
+  if (column_exists(string_of(ref.fields[ref.n_fields - 2]), column)) return;
+  attribute(column);
+  // And of a function in FROM that returns no row it may be a cast: t.date, t.domain.
+  TypeFacts type;
+  if (!names_.is_type_name(column, type)) return;
+  const bool checks = type.is_domain && type.is_user;
+  if (checks || type.is_clock_type || type.cast_runs_code) cast_to(type, column, last);
 }
 
 void QueryWalker::system_column(std::string_view name) {
   if (!is_system_column(name)) return;
   facts_.refuse(BypassReason::kSystemColumn, in_context(std::string(name)));
+}
+
+/// (x).f is f(x) if x is no row, and so it may be a cast.
+void QueryWalker::indirection(const PgQuery__AIndirection& steps) {
+  for (size_t i = 0; i < steps.n_indirection; ++i) {
+    const Node* step = steps.indirection[i];
+    if (step->node_case != PG_QUERY__NODE__NODE_STRING) continue;
+    const std::string_view name = step->string->sval;
+    system_column(name);
+    attribute(name);
+    TypeFacts type;
+    if (names_.is_type_name(name, type)) cast_to(type, name, i == 0 ? steps.arg : step);
+  }
 }
 
 void QueryWalker::attribute(std::string_view name) {

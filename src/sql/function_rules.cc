@@ -18,26 +18,26 @@ constexpr bool contains(const std::string_view (&sorted)[N], std::string_view na
 constexpr std::string_view kStableAllowed[] = {
     "anytextcat", "array_to_json", "array_to_string", "concat", "concat_ws", "convert",
     "convert_from", "convert_to", "current_database", "current_schema", "current_schemas",
-    "current_user", "date", "date_cmp_timestamptz", "date_eq_timestamptz", "date_ge_timestamptz",
-    "date_gt_timestamptz", "date_le_timestamptz", "date_lt_timestamptz", "date_ne_timestamptz",
-    "date_part", "date_trunc", "enum_first", "enum_last", "enum_range", "extract", "format",
-    "generate_series", "get_current_ts_config", "getdatabaseencoding", "in_range",
-    "interval_pl_timestamptz", "json_agg", "json_build_array", "json_build_object",
-    "json_object_agg", "json_to_tsvector", "jsonb_agg", "jsonb_build_array",
-    "jsonb_build_object", "jsonb_object_agg", "jsonb_to_tsvector", "length",
-    "make_timestamptz", "money", "numeric", "overlaps",
-    "pg_client_encoding", "phraseto_tsquery", "plainto_tsquery", "quote_literal",
-    "quote_nullable", "row_to_json", "session_user", "textanycat", "time", "timestamp",
-    "timestamp_cmp_timestamptz", "timestamp_eq_timestamptz", "timestamp_ge_timestamptz",
-    "timestamp_gt_timestamptz", "timestamp_le_timestamptz", "timestamp_lt_timestamptz",
-    "timestamp_ne_timestamptz", "timestamptz", "timestamptz_cmp_date",
-    "timestamptz_cmp_timestamp", "timestamptz_eq_date", "timestamptz_eq_timestamp",
-    "timestamptz_ge_date", "timestamptz_ge_timestamp", "timestamptz_gt_date",
-    "timestamptz_gt_timestamp", "timestamptz_le_date", "timestamptz_le_timestamp",
-    "timestamptz_lt_date", "timestamptz_lt_timestamp", "timestamptz_mi_interval",
-    "timestamptz_ne_date", "timestamptz_ne_timestamp", "timestamptz_pl_interval",
-    "timezone", "to_char", "to_date", "to_json", "to_jsonb", "to_number", "to_timestamp",
-    "to_tsquery", "to_tsvector", "ts_headline", "ts_match_tq", "ts_match_tt",
+    "current_user", "date", "date_add", "date_cmp_timestamptz", "date_eq_timestamptz",
+    "date_ge_timestamptz", "date_gt_timestamptz", "date_le_timestamptz", "date_lt_timestamptz",
+    "date_ne_timestamptz", "date_part", "date_subtract", "date_trunc", "enum_first", "enum_last",
+    "enum_range", "extract", "format", "generate_series", "get_current_ts_config",
+    "getdatabaseencoding", "in_range", "interval_pl_timestamptz", "json_agg", "json_agg_strict",
+    "json_build_array", "json_build_object", "json_object_agg", "json_object_agg_strict",
+    "json_object_agg_unique", "json_object_agg_unique_strict", "json_to_tsvector", "jsonb_agg",
+    "jsonb_agg_strict", "jsonb_build_array", "jsonb_build_object", "jsonb_object_agg",
+    "jsonb_to_tsvector", "length", "make_timestamptz", "money", "numeric", "overlaps",
+    "pg_client_encoding", "phraseto_tsquery", "plainto_tsquery", "quote_literal", "quote_nullable",
+    "row_to_json", "session_user", "textanycat", "time", "timestamp", "timestamp_cmp_timestamptz",
+    "timestamp_eq_timestamptz", "timestamp_ge_timestamptz", "timestamp_gt_timestamptz",
+    "timestamp_le_timestamptz", "timestamp_lt_timestamptz", "timestamp_ne_timestamptz",
+    "timestamptz", "timestamptz_cmp_date", "timestamptz_cmp_timestamp", "timestamptz_eq_date",
+    "timestamptz_eq_timestamp", "timestamptz_ge_date", "timestamptz_ge_timestamp",
+    "timestamptz_gt_date", "timestamptz_gt_timestamp", "timestamptz_le_date",
+    "timestamptz_le_timestamp", "timestamptz_lt_date", "timestamptz_lt_timestamp",
+    "timestamptz_mi_interval", "timestamptz_ne_date", "timestamptz_ne_timestamp",
+    "timestamptz_pl_interval", "timezone", "to_char", "to_date", "to_json", "to_jsonb", "to_number",
+    "to_timestamp", "to_tsquery", "to_tsvector", "ts_headline", "ts_match_tq", "ts_match_tt",
     "websearch_to_tsquery", "xml", "xml_is_well_formed",
 };
 
@@ -48,22 +48,27 @@ constexpr std::string_view kClock[] = {
     "transaction_timestamp",
 };
 
-// Built-ins that write, run a query or a user's code, or leave something on their connection.
+// Built-ins that write, run a query or a user's code, or leave something on their connection. The
+// last include all that take a type by its number or name and read a value of it: of a domain, that
+// runs its checks.
 constexpr std::string_view kRunsCode[] = {
-    "brin_desummarize_range", "brin_summarize_new_values", "brin_summarize_range", "cursor_to_xml",
-    "cursor_to_xmlschema", "database_to_xml", "database_to_xml_and_xmlschema",
-    "database_to_xmlschema", "lo_creat", "lo_create", "lo_from_bytea", "lo_import", "lo_put",
-    "lo_truncate", "lo_truncate64", "lo_unlink", "lowrite", "pg_backup_start", "pg_backup_stop",
+    "array_in", "brin_desummarize_range", "brin_summarize_new_values", "brin_summarize_range",
+    "cursor_to_xml", "cursor_to_xmlschema", "database_to_xml", "database_to_xml_and_xmlschema",
+    "database_to_xmlschema", "domain_in", "lo_creat", "lo_create", "lo_from_bytea", "lo_import",
+    "lo_put", "lo_truncate", "lo_truncate64", "lo_unlink", "lowrite", "multirange_in",
+    "pg_backup_start", "pg_backup_stop", "pg_clear_attribute_stats", "pg_clear_relation_stats",
     "pg_copy_logical_replication_slot", "pg_copy_physical_replication_slot",
     "pg_create_logical_replication_slot", "pg_create_physical_replication_slot",
-    "pg_extension_config_dump", "pg_import_system_collations", "pg_logical_emit_message",
-    "pg_nextoid", "pg_replication_origin_advance", "pg_replication_origin_create",
-    "pg_replication_origin_drop", "pg_replication_origin_session_reset",
-    "pg_replication_origin_session_setup", "pg_replication_origin_xact_reset",
-    "pg_replication_origin_xact_setup", "pg_start_backup", "pg_stop_backup",
-    "pg_stop_making_pinned_objects", "query_to_xml", "query_to_xml_and_xmlschema",
-    "query_to_xmlschema", "schema_to_xml", "schema_to_xml_and_xmlschema", "schema_to_xmlschema",
-    "table_to_xml", "table_to_xml_and_xmlschema", "table_to_xmlschema", "ts_rewrite", "ts_stat",
+    "pg_extension_config_dump", "pg_import_system_collations", "pg_input_error_info",
+    "pg_input_is_valid", "pg_logical_emit_message", "pg_nextoid", "pg_replication_origin_advance",
+    "pg_replication_origin_create", "pg_replication_origin_drop",
+    "pg_replication_origin_session_reset", "pg_replication_origin_session_setup",
+    "pg_replication_origin_xact_reset", "pg_replication_origin_xact_setup",
+    "pg_restore_attribute_stats", "pg_restore_relation_stats", "pg_start_backup", "pg_stop_backup",
+    "pg_stop_making_pinned_objects", "pg_sync_replication_slots", "query_to_xml",
+    "query_to_xml_and_xmlschema", "query_to_xmlschema", "range_in", "record_in", "schema_to_xml",
+    "schema_to_xml_and_xmlschema", "schema_to_xmlschema", "table_to_xml",
+    "table_to_xml_and_xmlschema", "table_to_xmlschema", "ts_rewrite", "ts_stat",
 };
 
 constexpr std::string_view kSessionLocks[] = {
@@ -94,7 +99,7 @@ constexpr std::string_view kExtensionReadsSetting[] = {
 };
 
 constexpr std::string_view kKeepsType[] = {
-    "first_value", "lag", "last_value", "lead", "max", "min", "mode", "nth_value",
+    "any_value", "first_value", "lag", "last_value", "lead", "max", "min", "mode", "nth_value",
 };
 
 // They fill a row from text: input of its columns' types, which the statement need not name.

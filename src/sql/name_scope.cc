@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sql/grammar.h"
+
 namespace pgrecall::sql {
 namespace {
 
@@ -144,6 +146,11 @@ NameScope::Judged NameScope::judge_call(const QualifiedName& name, int arguments
   }
   judged.may_return_text = !any || text;
   judged.result_converted_by_code = converted;
+  // To the server it may be a keyword, though not to the grammar built in.
+  const int since = any || !name.qualifier.empty() ? 0 : keyword_since(name.name);
+  if (since != 0 && catalog_.server_version_num / 10000 >= since) {
+    judged.verdict = Verdict::kUnlisted;
+  }
   return judged;
 }
 
@@ -225,7 +232,7 @@ TypeFacts NameScope::facts_of(const Type& type, int depth) const {
   result.is_user = !built_in && type.kind != 'e' && !of_vouched_extension(type);
   result.is_domain = type.kind == 'c' && is_domain(type.oid);
   note_casts(type.oid, result);
-  if (catalog_.code_compares()) note_parts(type, depth, result);
+  if (catalog_.code_compares() || catalog_.casts_run_code()) note_parts(type, depth, result);
   return result;
 }
 

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "pgrecall/sql/canonical.h"
+#include "sql/grammar.h"
 #include "sql/known_words.h"
 
 namespace pgrecall::sql {
@@ -21,11 +22,15 @@ bool is_space(char c) {
 void fail(ParsedText& parsed, BypassReason reason, std::string_view text, std::string error) {
   parsed.failure = reason;
   parsed.error = std::move(error);
-  parsed.tokens_read_only = tokens_prove_read_only(text, &is_known_read_only_function);
+  TokenNames names;
+  if (tokens_prove_read_only(text, &is_known_read_only_function, &names)) {
+    parsed.token_names = std::move(names);
+  }
 }
 
-/// True if set_config or current_setting is called anywhere: what they do hangs on a literal.
-bool names_setting(const Node* node) {
+/// True if set_config or current_setting is called anywhere, or JSON is read by a path: what they
+/// do hangs on a literal.
+bool minds_literals(const Node* node) {
   std::vector<const Message*> pending;
   if (const Message* message = inner(node)) pending.push_back(message);
   while (!pending.empty()) {
@@ -35,6 +40,8 @@ bool names_setting(const Node* node) {
       const auto& call = *reinterpret_cast<const FuncCall*>(next);
       const std::string_view name = name_of(call.n_funcname, call.funcname).name;
       if (name == "set_config" || name == "current_setting") return true;
+    } else if (newer_node(*next).has_path) {
+      return true;
     }
     for_each_child(next, [&](const Message* child) { pending.push_back(child); });
   }
@@ -54,7 +61,7 @@ void add_statement(ParsedText& parsed, const PgQuery__RawStmt& raw) {
   while (end > begin && is_space(parsed.text[end - 1])) --end;
   statement.location = static_cast<uint32_t>(begin);
   statement.length = static_cast<uint32_t>(end - begin);
-  statement.names_setting = names_setting(statement.node);
+  statement.minds_literals = minds_literals(statement.node);
   parsed.statements.push_back(statement);
 }
 
@@ -99,7 +106,8 @@ std::shared_ptr<const ParsedText> parse(std::string_view text, const ParseLimits
 
 size_t memory_bytes(const ParsedText& parsed) {
   return sizeof(ParsedText) + parsed.arena.bytes() + parsed.text.capacity() +
-         parsed.error.capacity() + parsed.statements.capacity() * sizeof(ParsedStatement);
+         parsed.error.capacity() + parsed.statements.capacity() * sizeof(ParsedStatement) +
+         (parsed.token_names ? memory_bytes(*parsed.token_names) : 0);
 }
 
 std::shared_ptr<const ParsedText> parse_catalog_text(const std::string& text) {

@@ -1,10 +1,12 @@
 // ParsedText: the parse trees of one text, or why it has none.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "pgrecall/sql/analyzer.h"
+#include "sql/token_names.h"
 #include "sql/tree.h"
 
 namespace pgrecall::sql {
@@ -14,9 +16,9 @@ struct ParsedStatement {
   const Node* node = nullptr;
   uint32_t location = 0;
   uint32_t length = 0;
-  /// It names a setting by a literal. A matter of the text alone, so that it is the same with every
-  /// catalog and with none.
-  bool names_setting = false;
+  /// It names a setting or a JSON path by a literal. A matter of the text alone, so that it is the
+  /// same with every catalog and with none.
+  bool minds_literals = false;
 };
 
 /// Immutable once `parse` returned it; owns the trees (in its arena) and a copy of the text.
@@ -26,7 +28,8 @@ class ParsedText {
   std::string text;  ///< empty if the text was never parsed
   std::vector<ParsedStatement> statements;
   BypassReason failure = BypassReason::kNoBypass;  ///< kUnparsed, kTooLong, kTooDeep: no statements
-  bool tokens_read_only = false;                   ///< for failures: proved by tokens alone
+  /// For failures: none if not even its tokens say that it only reads, as far as they can.
+  std::optional<TokenNames> token_names;
   uint32_t text_length = 0;
   std::string error;  ///< for people: what the parser said
 

@@ -1,5 +1,7 @@
 #include "sql/query_walker.h"
 
+#include <algorithm>
+
 #include "sql/walker_level.h"
 
 namespace pgrecall::sql {
@@ -226,7 +228,12 @@ void QueryWalker::merge(const PgQuery__MergeStmt& statement) {
   range_target(statement.relation);
   range_item(statement.source_relation);
   expression(statement.join_condition);
-  nodes(statement.n_merge_when_clauses, statement.merge_when_clauses);
+  // WHEN clauses, and RETURNING where the grammar has it.
+  const void* const done[] = {statement.relation, statement.with_clause, statement.source_relation,
+                              statement.join_condition};
+  for_each_child(&statement.base, [&](const Message* child) {
+    if (std::find(std::begin(done), std::end(done), child) == std::end(done)) expression(child);
+  });
 }
 
 }  // namespace pgrecall::sql

@@ -119,6 +119,7 @@ class QueryWalker {
   bool setting_call(const FuncCall& call);
   void read_spatial_reference(const Function& function);
   void column_ref(const ColumnRef& ref);
+  void indirection(const PgQuery__AIndirection& steps);
   void attribute(std::string_view name);
   void system_column(std::string_view name);
   void operator_class(size_t count, Node* const* name);
@@ -134,6 +135,11 @@ class QueryWalker {
   void judge_operator(const QualifiedName& name);
   void apply(const NameScope::Judged& judged, std::string_view name);
   std::string in_context(std::string what) const { return what + expansion_.context; }
+
+  // newer_walker.cc
+  void newer(const Message& message);
+  void keyword_call(std::string_view keyword, int arguments);
+  void judge_json_casts();
 
   // plain_value.cc: is the value of an expression no text, or a literal or parameter as it stands?
   bool is_plain_value(const Node* node, bool as_array);

@@ -50,7 +50,9 @@ bool analyze_session(const StatementInput& input, const Node& node, StatementAna
       return true;
     case PG_QUERY__NODE__NODE_FETCH_STMT:
       // What a cursor runs was counted when it was declared, and it stays with its transaction.
-      return set_named(out, StatementKind::kFetch, node.fetch_stmt->portalname, kSessionNothing);
+      set_named(out, StatementKind::kFetch, node.fetch_stmt->portalname, kSessionNothing);
+      if (!node.fetch_stmt->ismove) out.reason = BypassReason::kCursor;
+      return true;
     case PG_QUERY__NODE__NODE_CLOSE_PORTAL_STMT:
       close(*node.close_portal_stmt, out);
       return true;

@@ -50,6 +50,10 @@ constexpr std::string_view kReasonNames[] = {
     "constraint_error",
     "no_control_role",
     "too_large",
+    "cursor",
+    "execute",
+    "interrupted",
+    "server_error",
 };
 static_assert(std::size(kReasonNames) == static_cast<size_t>(BypassReason::kCount));
 

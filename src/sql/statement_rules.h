@@ -31,6 +31,9 @@ bool analyze_definition(const StatementInput& input, const Node& node, Statement
 /// SELECT set_config(...) with constants and nothing else: a SET.
 bool analyze_set_config(const StatementInput& input, const Node& node, StatementAnalysis& out);
 
+/// A text without a parse tree, by its tokens (unparsed.cc). `names` is null without a catalog.
+StatementAnalysis analyze_unparsed(const ParsedText& text, const NameScope* names);
+
 /// Dispatches to the functions above; anything left over is opaque.
 void analyze_node(const StatementInput& input, const Node* node, StatementAnalysis& out);
 

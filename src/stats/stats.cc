@@ -135,6 +135,7 @@ void Stats::add_worker(const WorkerStats& worker, Snapshot& into) const {
   into.hits_tier1 += worker.hits[static_cast<size_t>(HitKind::kTier1)].get();
   into.hits_tier2 += worker.hits[static_cast<size_t>(HitKind::kTier2)].get();
   into.joins += worker.hits[static_cast<size_t>(HitKind::kJoin)].get();
+  into.count_estimates += worker.hits[static_cast<size_t>(HitKind::kEstimate)].get();
   into.misses += worker.misses.get();
   into.fills += worker.fills.get();
   into.observed_hits += worker.observed_hits.get();
@@ -142,7 +143,6 @@ void Stats::add_worker(const WorkerStats& worker, Snapshot& into) const {
   into.opaque_writes += worker.opaque_writes.get();
   into.server_queries += worker.server_queries.get();
   into.local_answers += worker.local_answers.get();
-  into.count_estimates += worker.count_estimates.get();
   into.clients += worker.clients.get();
   into.clients_total += worker.clients_total.get();
   into.client_errors += worker.client_errors.get();
@@ -161,6 +161,7 @@ void Stats::add_fingerprints(const Names& names, Snapshot& into) const {
     FingerprintSnapshot row{known.hash, known.database, known.sample, {}};
     Sums bypasses{};
     HistogramSnapshot origin;
+    uint64_t invalidated_at = 0;
     for (const auto& worker : workers_) {
       const FingerprintStats* counted = worker->find_fingerprint(index);
       if (counted == nullptr) continue;
@@ -171,8 +172,9 @@ void Stats::add_fingerprints(const Names& names, Snapshot& into) const {
       add_counters(counted->bypasses, bypasses);
       counted->origin_us.add_to(origin);
       const uint32_t table = counted->last_invalidator.get();
-      if (table != 0 && table < names.tables.size())
-        row.last_invalidator = names.tables[table]->name;
+      if (table >= names.tables.size() || counted->invalidated_at.get() <= invalidated_at) continue;
+      invalidated_at = counted->invalidated_at.get();
+      row.last_invalidator = names.tables[table]->name;
     }
     row.bypasses = named(bypasses, options_.bypass_names);
     row.calls = row.hits + row.misses;
@@ -197,8 +199,8 @@ void Stats::add_tables(const Names& names, Snapshot& into) const {
       const TableStats* counted = worker->find_table(index);
       if (counted == nullptr) continue;
       row.writes += counted->writes.get();
-      row.invalidations += counted->invalidations.get();
     }
+    if (table_invalidations_) row.invalidations = table_invalidations_(row.database, row.name);
     into.tables.push_back(std::move(row));
   }
 }
@@ -218,7 +220,7 @@ Snapshot Stats::snapshot() const {
     add_counters(worker->bypasses, bypasses);
     add_counters(worker->fill_refusals, refusals);
   }
-  into.hits = into.hits_tier1 + into.hits_tier2 + into.joins;
+  into.hits = into.hits_tier1 + into.hits_tier2 + into.joins + into.count_estimates;
   into.bypasses = named(bypasses, options_.bypass_names);
   for (const uint64_t count : bypasses) into.bypasses_total += count;
   into.fill_refusals = named(refusals, options_.fill_refusal_names);

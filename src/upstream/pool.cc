@@ -41,10 +41,7 @@ Grant Pool::acquire(const Waiter& waiter, bool may_connect) {
     return grant;
   }
   if (waiter.login || may_connect_) {
-    if (connections_ < size_max_) {
-      ++connections_;
-      return {Grant::Kind::kConnect, {}};
-    }
+    if (connections_ < size_max_) return connect();
     if (!idle_.empty()) {
       const ServerRef oldest = idle_.front();
       idle_.pop_front();
@@ -70,16 +67,38 @@ Grant Pool::release(ServerRef server, Waiter* next) {
   return {Grant::Kind::kUse, server};
 }
 
+Grant Pool::connect() {
+  ++connections_;
+  ++opening_;
+  return {Grant::Kind::kConnect, {}};
+}
+
+void Pool::opened() {
+  std::lock_guard lock(mutex_);
+  PGR_ASSERT(opening_ > 0);
+  --opening_;
+  ++opened_;
+}
+
+void Pool::waited(std::chrono::milliseconds time, bool in_vain) {
+  std::lock_guard lock(mutex_);
+  wait_max_ = std::max(wait_max_, time);
+  wait_timeouts_ += in_vain ? 1 : 0;
+}
+
 Grant Pool::replace(ServerRef server) {
+  ++opening_;
   being_replaced_.push_back(server);
   return {Grant::Kind::kReplace, server};
 }
 
-Grant Pool::closed(ServerRef server, Waiter* next) {
+Grant Pool::closed(ServerRef server, Waiter* next, bool was_open) {
   std::lock_guard lock(mutex_);
+  closed_ += was_open ? 1 : 0;
   if (std::erase(being_replaced_, server) > 0) return {Grant::Kind::kWait, {}};
   PGR_ASSERT(connections_ > 0);
   --connections_;
+  opening_ -= was_open ? 0 : 1;
   std::erase(idle_, server);
   return next_in_line(next);
 }
@@ -89,8 +108,7 @@ Grant Pool::next_in_line(Waiter* next) {
     if (!at->login && !may_connect_) continue;
     *next = *at;
     waiters_.erase(at);
-    ++connections_;
-    return {Grant::Kind::kConnect, {}};
+    return connect();
   }
   if (connections_ == 0 && !waiters_.empty()) {
     *next = waiters_.front();
@@ -102,7 +120,7 @@ Grant Pool::next_in_line(Waiter* next) {
 
 void Pool::replaced(ServerRef server) {
   std::lock_guard lock(mutex_);
-  std::erase(being_replaced_, server);
+  closed_ += std::erase(being_replaced_, server);
 }
 
 bool Pool::leave(const Waiter& waiter) {
@@ -184,12 +202,19 @@ void Pool::retire_if_replaceable() {
 
 PoolNumbers Pool::numbers() const {
   std::lock_guard lock(mutex_);
-  return {database_,
-          user_,
-          connections_,
-          static_cast<uint32_t>(idle_.size()),
-          static_cast<uint32_t>(waiters_.size()),
-          size_max_};
+  PoolNumbers numbers;
+  numbers.database = database_;
+  numbers.user = user_;
+  numbers.connections = connections_;
+  numbers.opening = opening_;
+  numbers.idle = static_cast<uint32_t>(idle_.size());
+  numbers.waiting = static_cast<uint32_t>(waiters_.size());
+  numbers.size_max = size_max_;
+  numbers.opened = opened_;
+  numbers.closed = closed_;
+  numbers.wait_timeouts = wait_timeouts_;
+  numbers.wait_max = wait_max_;
+  return numbers;
 }
 
 bool Pool::proven() const {

@@ -119,15 +119,25 @@ std::shared_ptr<const sql::Catalog> AnalyzerOnServer::catalog_;
 
 TEST_F(AnalyzerOnServer, TheTableOfStatementsHoldsOverALoadedCatalog) {
   int checked = 0;
+  int skipped = 0;
+  const int version = catalog_->server_version_num / 10000;
   sql::testing::on_big_stack([&] {
     for (const sql::testing::StatementCase& test : sql::testing::read_statement_cases()) {
       const auto& words = test.expected;
       if (std::find(words.begin(), words.end(), sql::testing::kOnlyByHand) != words.end()) continue;
+      if (test.server > version) {
+        ++skipped;
+        continue;
+      }
       sql::testing::check_case(test, *catalog_);
       ++checked;
     }
   });
   EXPECT_GT(checked, 300);
+  if (skipped > 0) {
+    std::printf("%d statements skipped: they need a newer server than version %d\n", skipped,
+                version);
+  }
 }
 
 /// Statements that take part in the test below: those that may run inside a transaction block.

@@ -64,7 +64,7 @@ class CatalogLoaderTest : public ::testing::Test {
     return digest.ok() ? *digest : "";
   }
 
-  static const Relation& relation(const Catalog& catalog, const std::string& name) {
+  static const Relation& relation(const Catalog& catalog, std::string_view name) {
     static const Relation kNone;
     const Relation* found = catalog.relation(catalog.schema("public"), name);
     EXPECT_NE(found, nullptr) << name;

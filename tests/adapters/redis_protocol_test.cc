@@ -41,7 +41,8 @@ TEST(RedisProtocol, ReadsEveryKindOfReplyAtEverySplitPoint) {
 TEST(RedisProtocol, Trap29_WhatWeNeverAskForIsAnError) {
   for (const char* bytes :
        {"*2\r\n+a\r\n+b\r\n", "*1000000000\r\n", "*0\r\n", "$99999999999999999999\r\n", "$-2\r\n",
-        "HTTP/1.1 400 Bad Request\r\n", ":1x\r\n", "\r\n"}) {
+        "HTTP/1.1 400 Bad Request\r\n", ":1x\r\n", "\r\n", ",1.5\r\n", "#t\r\n",
+        "%1\r\n+a\r\n+b\r\n", "~1\r\n+a\r\n", ">1\r\n+a\r\n"}) {
     RedisReplies replies(1000);
     replies.feed(bytes);
     EXPECT_FALSE(replies.next().ok()) << bytes;

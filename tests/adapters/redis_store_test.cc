@@ -55,7 +55,7 @@ class RedisStoreTest : public LoopTest {
   std::string get(std::string_view name) {
     std::optional<std::string> answer;
     bool inside = true;
-    store_->get(key(name), [&](std::string value) {
+    store_->get(key(name), Duration::max(), [&](std::string value) {
       answer = std::move(value);
       if (!inside) loop->stop();
     });
@@ -125,6 +125,20 @@ TEST_F(RedisStoreTest, Trap29_AWrongPasswordIsOneReasonForPeopleAndAMissForClien
   EXPECT_NE(store_->last_error().find("NOAUTH"), std::string::npos) << store_->last_error();
 }
 
+TEST_F(RedisStoreTest, AServerThatKnowsNoLoginDoesNotEchoThePassword) {
+  RedisProcess redis({"--rename-command", "AUTH", ""});
+  RedisOptions options = options_of(redis);
+  for (const char* user : {"", "cache-user"}) {
+    options.user = user;
+    options.password = "pass w0rd" + std::string(200, 'x');  // more than Redis repeats
+    open(options);
+    await(State::kWaiting);
+    EXPECT_NE(store_->last_error().find("unknown command"), std::string::npos)
+        << store_->last_error();
+    EXPECT_EQ(store_->last_error().find("w0rd"), std::string::npos) << store_->last_error();
+  }
+}
+
 TEST_F(RedisStoreTest, Trap29_AfterAStopTheStoreReturnsOnItsOwnAndEmpty) {
   RedisProcess redis;
   open(options_of(redis));
@@ -154,7 +168,7 @@ TEST_F(RedisStoreTest, Trap29_ACommandInFlightWhenRedisDiesIsAMiss) {
   redis.signal(SIGSTOP);
   int misses = 0;
   for (int i = 0; i < 10; ++i) {
-    store_->get(key("one"), [&](const std::string& value) {
+    store_->get(key("one"), Duration::max(), [&](const std::string& value) {
       EXPECT_EQ(value, "");
       if (++misses == 10) loop->stop();
     });
@@ -194,7 +208,7 @@ TEST_F(RedisStoreTest, ASlowTurnOfTheLoopIsNoTimeout) {
   await(State::kReady);
   int answers = 0;
   for (int i = 0; i < 2; ++i) {
-    store_->get(key("one"), [&](const std::string&) { ++answers; });
+    store_->get(key("one"), Duration::max(), [&](const std::string&) { ++answers; });
     // The command leaves at the end of this turn; the next turn begins long after its deadline.
     loop->defer([] { usleep(300'000); });
     auto stop = loop->make_timer([&] { loop->stop(); });
@@ -278,7 +292,7 @@ TEST_F(RedisStoreTest, CommandsAndBytesAreBounded) {
   int later = 0;
   bool inside = true;
   for (int i = 0; i < 10; ++i) {
-    store_->get(key("one"), [&](const std::string&) {
+    store_->get(key("one"), Duration::max(), [&](const std::string&) {
       ++(inside ? at_once : later);
       if (at_once + later == 10) loop->stop();
     });
@@ -305,7 +319,7 @@ TEST_F(RedisStoreTest, LargeValuesAndManyCommandsKeepTheirOrder) {
   }
   int seen = 0;
   for (int i = 0; i < 20; ++i) {
-    store_->get(key(std::to_string(i)), [&, i](const std::string& value) {
+    store_->get(key(std::to_string(i)), Duration::max(), [&, i](const std::string& value) {
       EXPECT_TRUE(value == values[static_cast<size_t>(i)]) << i;
       if (++seen == 20) loop->stop();
     });
@@ -318,7 +332,8 @@ TEST_F(RedisStoreTest, NobodyIsCalledOnceTheStoreIsDestroyed) {
   RedisProcess redis;
   open(options_of(redis));
   await(State::kReady);
-  store_->get(key("one"), [](const std::string&) { ADD_FAILURE() << "called after its end"; });
+  store_->get(key("one"), Duration::max(),
+              [](const std::string&) { ADD_FAILURE() << "called after its end"; });
   store_.reset();
   auto stop = loop->make_timer([&] { loop->stop(); });
   stop->start(1ms);

@@ -61,8 +61,9 @@ TEST(Metrics, AreWellFormedAndHoldTheCounts) {
   worker.bypass(shape, 1);
   ProxyStatus status;
   status.redis.configured = true;
+  status.redis.state = "half-open";
+  status.redis.unawaited = 7;
   status.pools.push_back({"app", "alice", 20, 3, 4});
-  status.feeds.push_back({"app", "test_decoding", "whole", "", 250});
   status.control.push_back({"app", true, ""});
   const auto samples = read_metrics(metrics_text(stats.snapshot(), status));
   EXPECT_EQ(samples.at("pgrecall_hits_total{tier=\"1\"}"), 1);
@@ -75,9 +76,18 @@ TEST(Metrics, AreWellFormedAndHoldTheCounts) {
   EXPECT_EQ(samples.at("pgrecall_table_reads_total{database=\"app\",table=\"public.t\"}"), 3);
   EXPECT_EQ(samples.at("pgrecall_pool_connections{database=\"app\",user=\"alice\",state=\"idle\"}"),
             4);
-  EXPECT_EQ(samples.at("pgrecall_feed_whole{database=\"app\",kind=\"test_decoding\"}"), 1);
-  EXPECT_EQ(samples.at("pgrecall_feed_lag_seconds{database=\"app\"}"), 0.25);
+  EXPECT_EQ(samples.at("pgrecall_redis_breaker{state=\"half-open\"}"), 1);
+  for (const char* state : {"off", "closed", "open"})
+    EXPECT_EQ(samples.at("pgrecall_redis_breaker{state=\"" + std::string(state) + "\"}"), 0);
+  EXPECT_EQ(samples.at("pgrecall_redis_unawaited_total"), 7);
   EXPECT_EQ(samples.at("pgrecall_control_connected{database=\"app\"}"), 1);
+}
+
+TEST(Metrics, WithoutRedisTheBreakerIsOffAndNothingElseIsSaid) {
+  const auto samples =
+      read_metrics(metrics_text(stats::Stats(stats::StatsOptions{}).snapshot(), {}));
+  EXPECT_EQ(samples.at("pgrecall_redis_breaker{state=\"off\"}"), 1);
+  EXPECT_EQ(samples.count("pgrecall_redis_gets_total"), 0U);
 }
 
 TEST(Metrics, HistogramBucketsNeverFall) {

@@ -21,8 +21,15 @@ class FakeProxy : public AdminSource {
     status.uptime_seconds = 12.5;
     status.pools.push_back({"app", "alice", 20, 3, 4, 1});
     status.control.push_back({"app", false, "password authentication failed"});
-    status.feeds.push_back({"app", "none", "none", "wal_level is replica"});
     status.cache.mode = "on";
+    status.redis.configured = true;
+    status.redis.state = "open";
+    status.redis.state_seconds = 3.5;
+    status.redis.last_error = "Connection refused";
+    status.redis.unawaited = 2;
+    stats::LatencyHistogram took;
+    took.record(2'000'000);
+    took.add_to(status.redis.round_trip_ns);
     status.cache.bytes = 4096;
     status.freshness = {"none", 60, "wal_level is replica"};
     return status;
@@ -105,7 +112,12 @@ TEST_F(AdminServerTest, StatsHoldTheRatesAndTheReasons) {
   EXPECT_EQ(stats["freshness"]["why"], "wal_level is replica");
   EXPECT_EQ(stats["pools"][0]["user"], "alice");
   EXPECT_EQ(stats["control"][0]["error"], "password authentication failed");
-  EXPECT_TRUE(stats["feeds"][0]["lag_ms"].is_null());
+  EXPECT_EQ(stats["redis"]["state"], "open");
+  EXPECT_EQ(stats["redis"]["state_seconds"], 3.5);
+  EXPECT_EQ(stats["redis"]["last_error"], "Connection refused");
+  EXPECT_EQ(stats["redis"]["unawaited"], 2);
+  EXPECT_EQ(stats["redis"]["round_trip"]["count"], 1);
+  EXPECT_NEAR(stats["redis"]["round_trip"]["p50_us"].get<double>(), 2000, 50);
   EXPECT_EQ(stats["tables"][0]["table"], "public.orders");
   EXPECT_EQ(stats["tables"][0]["reads"], 8);
   EXPECT_EQ(stats["fingerprints"][0]["calls"], 8);
@@ -189,7 +201,10 @@ TEST_F(AdminServerTest, TheDashboardUsesNoForeignAsset) {
   EXPECT_TRUE(page.has_header("Content-Type: text/html; charset=utf-8")) << page.head;
   EXPECT_NE(page.head.find("default-src 'none'"), std::string::npos);
   EXPECT_EQ(page.body.find("https://"), std::string::npos);
-  EXPECT_EQ(page.body.find("innerHTML"), std::string::npos);
+  for (const char* markup : {"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write"})
+    EXPECT_EQ(page.body.find(markup), std::string::npos) << markup << " would trust names";
+  for (const char* shown : {"s.pinned", "s.redis", "s.pools", "s.control"})
+    EXPECT_NE(page.body.find(shown), std::string::npos) << shown;
   EXPECT_NE(page.body.find("</html>"), std::string::npos);
 }
 

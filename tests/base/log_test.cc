@@ -31,6 +31,24 @@ TEST(Log, NoValueCanForgeASecondLine) {
   }
 }
 
+/// Anybody may send such a name before a login; JSON that is not UTF-8 is refused by its readers.
+TEST(Log, ALineIsUtf8WhateverAValueHolds) {
+  const auto escaped = [](std::string_view value) {
+    const std::string json = render(Level::kInfo, Format::kJson, "x", {{"v", value}}, kTime);
+    const std::string text = render(Level::kInfo, Format::kText, "x", {{"v", value}}, kTime);
+    const std::string value_in_text = text.substr(text.find("v=\"") + 2);
+    EXPECT_NE(json.find("\"v\":" + value_in_text + "}"), std::string::npos) << json << text;
+    return value_in_text;
+  };
+  EXPECT_EQ(escaped("gr\u00fc\u00df \u6f22 \U0001f511"), "\"gr\u00fc\u00df \u6f22 \U0001f511\"");
+  EXPECT_EQ(escaped("a\xff\xfe b"), "\"a\\ufffd\\ufffd b\"");
+  EXPECT_EQ(escaped("cut \xe6\xbc"), "\"cut \\ufffd\\ufffd\"");
+  EXPECT_EQ(escaped("\xc0\xaf"), "\"\\ufffd\\ufffd\"") << "too long a form";
+  EXPECT_EQ(escaped("\xed\xa0\x80"), "\"\\ufffd\\ufffd\\ufffd\"") << "half of a pair";
+  EXPECT_EQ(escaped("\xf4\x90\x80\x80"), "\"\\ufffd\\ufffd\\ufffd\\ufffd\"") << "beyond the last";
+  EXPECT_EQ(escaped("\u009b31m"), "\"\\u009b31m\"") << "a terminal would obey it";
+}
+
 TEST(Log, JsonLineKeepsNumbersAndBooleansBare) {
   EXPECT_EQ(render(Level::kInfo, Format::kJson, "up",
                    {{"port", 6432}, {"tls", false}, {"h", "a\\"}}, kTime),

@@ -159,6 +159,48 @@ TEST(CommandLine, OptionsMayStandBeforeOrAfterTheCommand) {
   EXPECT_EQ(parse("setup-sql").command, Command::kSetupSql);
 }
 
+TEST(CommandLine, CheckConfigTakesAFileEitherWayAndNotTwo) {
+  const CommandLine line = parse("check-config", "a.toml", "--redis", "redis://h/");
+  EXPECT_EQ(line.command, Command::kCheckConfig);
+  EXPECT_EQ(line.config_path, "a.toml");
+  EXPECT_EQ(line.overrides.redis, "redis://h/");
+  EXPECT_EQ(parse("check-config").config_path, "");
+  EXPECT_EQ(parse("check-config", "a.toml", "--config", "b.toml").exit_code, 2);
+  EXPECT_EQ(parse("--config", "b.toml", "check-config", "a.toml").exit_code, 2);
+  EXPECT_EQ(parse("check-config", "a.toml", "b.toml").exit_code, 2);
+  EXPECT_EQ(parse("print-config", "a.toml").exit_code, 2);
+}
+
+/// What a script passes whose variable is not set: neither the defaults nor nothing is meant.
+TEST(CommandLine, AnEmptyValueIsRefused) {
+  EXPECT_EQ(parse("check-config", "").exit_code, 2);
+  for (const char* option : {"--config", "--upstream", "--listen", "--admin", "--redis"}) {
+    const CommandLine line = parse(option, "", "check-config");
+    EXPECT_EQ(line.exit_code, 2) << option;
+    EXPECT_NE(line.text.find("must not be empty"), std::string::npos) << line.text;
+  }
+}
+
+TEST(CommandLine, CheckConfigSaysWhatItChecked) {
+  EXPECT_EQ(what_was_checked(parse("check-config", "a.toml")), "checked a.toml");
+  EXPECT_EQ(what_was_checked(parse("--config", "a.toml", "check-config", "--workers", "2")),
+            "checked a.toml and --workers");
+  EXPECT_EQ(what_was_checked(parse("check-config")),
+            "checked the defaults; no file was read (name one: check-config FILE)");
+  EXPECT_EQ(what_was_checked(parse("check-config", "--upstream", "postgres://u:hidden@h/",
+                                   "--redis", "redis://h/", "--listen", "h:1", "--admin", "h:2",
+                                   "--replica", "postgres://r/", "--replica", "postgres://s/")),
+            "checked the defaults and --upstream, --listen, --admin, --redis, --replica; no file "
+            "was read (name one: check-config FILE)");
+}
+
+TEST(CommandLine, HelpOfExplainSaysThatItConnects) {
+  EXPECT_NE(parse("explain", "--help").text.find("connects to the server of --upstream"),
+            std::string::npos)
+      << parse("explain", "--help").text;
+  EXPECT_NE(parse("--help").text.find("connects to the server"), std::string::npos);
+}
+
 TEST(CommandLine, ExplainTakesAStatementAndADatabase) {
   const CommandLine line =
       parse("explain", "select 1", "--database", "app", "--upstream", "postgres://h/");
@@ -176,7 +218,7 @@ TEST(CommandLine, HelpAndVersionEndWellAndNonsenseDoesNot) {
   EXPECT_EQ(parse("--version").text, "pgrecall " PGRECALL_VERSION "\n");
   EXPECT_EQ(parse("--wrkers", "3").exit_code, 2);
   EXPECT_EQ(parse("--workers", "65").exit_code, 2);
-  EXPECT_EQ(parse("check-config", "print-config").exit_code, 2);
+  EXPECT_EQ(parse("print-config", "setup-sql").exit_code, 2);
 }
 
 TEST(SetupSql, NamesTheConfiguredRoleQuoted) {

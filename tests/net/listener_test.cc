@@ -110,7 +110,7 @@ TEST_F(ListenerTest, AUnixSocketIsOpenToAllAndRemovedAtTheEnd) {
   auto listener = open_unix(6432);
   ASSERT_TRUE(listener.ok()) << listener.error().message;
   const std::string path = folder + "/.s.PGSQL.6432";
-  struct stat status {};
+  struct stat status = {};
   ASSERT_EQ(stat(path.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777U, 0777U);
   const int fd = connect_to(*Address::unix_path(path));

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "pgrecall/config/load.h"
 
 namespace pgrecall::policy {
@@ -168,8 +170,10 @@ TEST(RuleSet, EveryConditionMustHold) {
   input.application_name = "app";
   input.shape = "select a from t where b = ?";
   EXPECT_FALSE(set->policy_for(input).cache);
-  for (std::string_view RuleInput::*field :
-       {&RuleInput::user, &RuleInput::database, &RuleInput::application_name, &RuleInput::shape}) {
+  using Field = std::string_view RuleInput::*;
+  const auto fields = std::to_array<Field>(
+      {&RuleInput::user, &RuleInput::database, &RuleInput::application_name, &RuleInput::shape});
+  for (const Field field : fields) {
     RuleInput other = input;
     other.*field = "other";
     EXPECT_TRUE(set->policy_for(other).cache);

@@ -204,6 +204,21 @@ TEST(Catalog, Trap50_WhileItMayBeOutdatedNothingIsServedAndNothingStored) {
   EXPECT_EQ(world.hits(), 1u);
 }
 
+TEST(Catalog, WhereLoginsRunCodeNothingIsRemembered) {
+  World world;
+  Client& a = world.client();
+  a.query("select a from t");
+  for (const bool login_triggers : {true, false}) {
+    world.login_triggers = login_triggers;
+    world.database().changed(0);
+    world.pump();
+    a.query("select a from t");
+    a.query("select a from t");
+    EXPECT_EQ(world.hits() > 0, !login_triggers);
+    EXPECT_EQ(world.bypasses(BypassReason::kUserFunction), 2u);
+  }
+}
+
 TEST(Catalog, OpaqueCodeTakesEverythingBack) {
   World world;
   Client& a = world.client();

@@ -198,7 +198,8 @@ TEST(Names, MeanWhatTheContextSaysOrNot) {
   context.session_role = "postgres";
   const ServersView same{"\"$user\", public, \"Odd \"\"name\"", "reader", "postgres", "on", "UTF8"};
   EXPECT_TRUE(agrees(context, same));
-  const auto differs = [&](std::string_view ServersView::*what, std::string_view value) {
+  using Part = std::string_view ServersView::*;
+  const auto differs = [&](Part what, std::string_view value) {
     ServersView view = same;
     view.*what = value;
     return !agrees(context, view);

@@ -18,7 +18,8 @@ using Answers = std::vector<std::string>;
 /// A store whose answers come when the test says so.
 class FakeStore final : public cache::EntryStore {
  public:
-  void get(const cache::CacheKeyView& key, GetCallback done) override {
+  void get(const cache::CacheKeyView& key, Duration patience, GetCallback done) override {
+    patiences.push_back(patience);
     ++gets;
     open.emplace_back(std::string(key.bytes), std::move(done));
     if (at_once) answer();
@@ -42,6 +43,7 @@ class FakeStore final : public cache::EntryStore {
   std::map<std::string, std::string> values;
   std::vector<std::pair<std::string, GetCallback>> open;
   std::vector<Duration> lives;
+  std::vector<Duration> patiences;
   int gets = 0;
   int puts = 0;
   bool at_once = false;
@@ -103,6 +105,16 @@ TEST_F(TierTwo, AnswersWhatTierOneForgot) {
   EXPECT_EQ(store.gets, 2);
   EXPECT_EQ(world.hits(), 2u);
   EXPECT_EQ(world.misses(), 1u);
+}
+
+TEST_F(TierTwo, TheValueIsWorthWaitingForAsLongAsPostgresqlTakes) {
+  Client& a = world.client();
+  read(a);
+  forget_tier_one();
+  read(a);
+  ASSERT_EQ(store.patiences.size(), 2U);
+  EXPECT_EQ(store.patiences[0], Duration::max()) << "nothing is known of this shape yet";
+  EXPECT_LT(store.patiences[1], std::chrono::seconds(1));
 }
 
 TEST_F(TierTwo, AnswersFromWithinTheCall) {

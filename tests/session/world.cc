@@ -37,13 +37,14 @@ sql::Function function(sql::Oid oid, sql::Oid schema, std::string name, char vol
   return made;
 }
 
-std::shared_ptr<const sql::Catalog> make_catalog(uint64_t version) {
+std::shared_ptr<const sql::Catalog> make_catalog(uint64_t version, bool login_triggers) {
   auto catalog = std::make_shared<sql::Catalog>();
   catalog->system_identifier = 1;
   catalog->database = 5;
   catalog->database_name = "site";
   catalog->server_version_num = 150004;
   catalog->version = version;
+  catalog->has_login_triggers = login_triggers;
   catalog->schemas = {
       {11, "pg_catalog"}, {kPublic, "public"}, {kTenantA, "tenant_a"}, {kTenantB, "tenant_b"}};
   catalog->roles = {{10, {10, "alice"}}, {11, {11, "bob"}}};
@@ -573,7 +574,7 @@ void World::publish(bool changed) {
   DatabaseState& state = database();
   const uint64_t suspicions = state.suspicions();
   if (changed) ++catalog_version_;
-  state.publish(make_catalog(catalog_version_), suspicions);
+  state.publish(make_catalog(catalog_version_, login_triggers), suspicions);
 }
 
 void World::reread(DatabaseState&, invalidation::FenceToken fence, bool certain) {

@@ -104,6 +104,7 @@ class World final : public SessionHost,
   /// The server has read its configuration again.
   void configuration_changes() { configuration_.fetch_add(1); }
   bool publish_catalogs = true;
+  bool login_triggers = false;  ///< of the next catalog
   bool settle_gone = true;
   std::vector<invalidation::FenceToken> unsettled;
   std::vector<std::string> released;  ///< databases that the control plane was asked to leave

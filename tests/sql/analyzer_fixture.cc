@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
 #include <sstream>
 
 namespace pgrecall::sql::testing {
@@ -42,11 +43,11 @@ Oid number(const std::string& text) {
 /// Builds the catalog step by step; relations get oids in the order of their creation.
 class Builder {
  public:
-  Builder() {
+  explicit Builder(int server_version_num) {
     catalog_.system_identifier = 1;
     catalog_.database = 5;
     catalog_.database_name = "site";
-    catalog_.server_version_num = 150000;
+    catalog_.server_version_num = server_version_num;
     catalog_.version = 1;
     catalog_.schemas = {{kPgCatalog, "pg_catalog"},
                         {kPublic, "public"},
@@ -55,6 +56,7 @@ class Builder {
     read_functions();
     read_operators();
     read_types();
+    if (server_version_num >= 160000) read_newer_functions();
   }
 
   Relation& relation(const std::string& name, const std::string& columns = "id int4",
@@ -119,6 +121,11 @@ class Builder {
     return function.oid;
   }
 
+  void binary_operator(const std::string& name, Oid function) {
+    const Oid oid = next_++;
+    catalog_.operators[oid] = {oid, kPublic, name, function};
+  }
+
   void cast(const std::string& source, const std::string& target, Oid function,
             bool only_explicit) {
     catalog_.casts.push_back({type_oid(source), type_oid(target), function, only_explicit});
@@ -152,6 +159,26 @@ class Builder {
   }
 
  private:
+  /// Of version 16: SYSTEM_USER, and those that look at the checks of a type.
+  void read_newer_functions() {
+    newer_function(6210, "pg_input_is_valid", 2, "bool");
+    newer_function(6211, "pg_input_error_info", 2, "record");
+    newer_function(6311, "system_user", 0, "text");
+  }
+
+  void newer_function(Oid oid, const std::string& name, int16_t arguments,
+                      const std::string& result) {
+    Function function;
+    function.oid = oid;
+    function.schema = kPgCatalog;
+    function.name = name;
+    function.volatility = 's';
+    function.language = "internal";
+    function.argument_count = arguments;
+    function.return_type = type_oid(result);
+    catalog_.functions[oid] = function;
+  }
+
   void read_functions() {
     for (const auto& row : read_rows("functions.tsv")) {
       Function function;
@@ -344,11 +371,14 @@ void add_types(Builder& b) {
   b.type("ranked", 'e', 'E');
   b.relation("t_mood", "id int4 m mood");
   b.relation("t_email", "id int4 e email");
+  b.type("t_email", 'c', 'C');
   b.relation("t_weird", "id int4 w weird");
   b.relation("t_citext", "id int4 c citext");
   b.relation("t_hstore", "id int4 h hstore");
   b.relation("t_minted", "id int4 m minted");
   b.relation("t_coined", "id int4 c coined");
+  b.type("t_coined", 'c', 'C');
+  b.relation("t_outer", "id int4 o t_coined");
 }
 
 void add_functions(Builder& b) {
@@ -357,6 +387,7 @@ void add_functions(Builder& b) {
   b.function("may_see", 's', 1, "bool");
   b.function("headline", 'i', 1, "text");
   b.function("lower", 'i', 1, "text", kTenant);
+  b.binary_operator("<@@@>", b.function("join_up", 'v', 2, "int4"));
   b.cast("int4", "minted", b.function("mint", 'v', 1, "minted"), true);
   b.cast("coined", "int4", b.function("melt", 'v', 1, "int4"), false);
 }
@@ -388,8 +419,8 @@ void add_comparisons(Builder& b) {
   b.inherit("t_keyed", "t_keyed_1");
 }
 
-Catalog build() {
-  Builder builder;
+Catalog build(int server_version_num) {
+  Builder builder(server_version_num);
   add_types(builder);
   add_functions(builder);
   add_django(builder);
@@ -401,16 +432,44 @@ Catalog build() {
   return builder.take();
 }
 
+/// Things of users that are called like words of the grammar or like built-in functions.
+void add_odd_names(Builder& b) {
+  for (const char* word : {"substring", "overlay"}) b.function(word, 'v', 1, "int4");
+  for (const char* word : {"values", "recursive"}) {
+    b.view(word, "id int4", " SELECT public.log_it(1) AS id;");
+  }
+  for (const char* word : {"join", "abs", "twice"}) b.type(word, 'd', 'S', "text");
+  b.relation("twice", "id int4", 'r', kTenant);
+}
+
 }  // namespace
 
 const Catalog& fixture_catalog() {
-  static const Catalog catalog = build();
+  static const Catalog catalog = build(150000);
+  return catalog;
+}
+
+const Catalog& fixture_catalog_of(int server_version_num) {
+  static std::map<int, Catalog> catalogs;
+  const auto known = catalogs.find(server_version_num);
+  if (known != catalogs.end()) return known->second;
+  return catalogs[server_version_num] = build(server_version_num);
+}
+
+const Catalog& catalog_with_odd_names() {
+  static const Catalog catalog = [] {
+    Builder builder(150000);
+    add_types(builder);
+    add_functions(builder);
+    add_odd_names(builder);
+    return builder.take();
+  }();
   return catalog;
 }
 
 const Catalog& catalog_with_event_triggers() {
   static const Catalog catalog = [] {
-    Catalog made = build();
+    Catalog made = build(150000);
     made.has_event_triggers = true;
     return made;
   }();

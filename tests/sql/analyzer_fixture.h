@@ -8,6 +8,10 @@ namespace pgrecall::sql::testing {
 
 /// Built once; lives as long as the process. The relations are listed in analyzer_fixture.cc.
 const Catalog& fixture_catalog();
+/// The same over another server, as of pg_settings: 170000 for version 17.
+const Catalog& fixture_catalog_of(int server_version_num);
+/// Types and functions alone, some of users with names of the grammar or of built-in functions.
+const Catalog& catalog_with_odd_names();
 /// The same with an event trigger.
 const Catalog& catalog_with_event_triggers();
 

@@ -73,6 +73,10 @@ TEST(Stats, FingerprintShowsOriginTimesReasonsAndLastInvalidator) {
   worker.origin(counters, 8ms, 9ms);
   worker.bypass(counters, 2);
   counters.last_invalidator.set(table);
+  counters.invalidated_at.set(7);
+  FingerprintStats& earlier = stats.worker(0).fingerprint(shape);
+  earlier.last_invalidator.set(stats.intern_table("app", "public.items"));
+  earlier.invalidated_at.set(6);
   const Snapshot snapshot = stats.snapshot();
   const FingerprintSnapshot* row = find(snapshot, "select ? from orders");
   ASSERT_NE(row, nullptr);
@@ -95,7 +99,10 @@ TEST(Stats, TableReadsComeFromTheFingerprintsThatNameIt) {
   worker.hit(worker.fingerprint(stats.intern_fingerprint("app", "plain", one)), HitKind::kTier1,
              1us, 1us, 1);
   worker.table(items).writes.add();
-  worker.table(items).invalidations.add(2);
+  stats.count_invalidations([] { return 5; },
+                            [](const std::string& database, const std::string& name) {
+                              return database == "app" && name == "public.items" ? 2 : 0;
+                            });
   const Snapshot snapshot = stats.snapshot();
   ASSERT_EQ(snapshot.tables.size(), 2U);
   EXPECT_EQ(snapshot.tables[0].name, "public.orders");
@@ -104,6 +111,7 @@ TEST(Stats, TableReadsComeFromTheFingerprintsThatNameIt) {
   EXPECT_EQ(snapshot.tables[1].reads, 1U);
   EXPECT_EQ(snapshot.tables[1].writes, 1U);
   EXPECT_EQ(snapshot.tables[1].invalidations, 2U);
+  EXPECT_EQ(snapshot.invalidations, 5U);
 }
 
 TEST(Stats, SameTextOfAnotherDatabaseOrOverOtherTablesIsAnotherFingerprint) {

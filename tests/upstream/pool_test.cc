@@ -65,6 +65,36 @@ TEST(Pool, AReplacedConnectionThatEndsByItselfGivesNoPlaceAway) {
   }
 }
 
+TEST(Pool, Case13_CountsWhatIsOnItsWayOpenedClosedAndWaitedFor) {
+  Pool pool("site", "alice", 2, 10);
+  Waiter next;
+  pool.acquire(waiter(1), true);
+  pool.acquire(waiter(2), true);
+  EXPECT_EQ(pool.numbers().opening, 2u);
+  pool.opened();
+  EXPECT_EQ(pool.numbers().opening, 1u);
+  pool.closed(server(2), &next, false);  // refused: it never was one
+  EXPECT_EQ(pool.numbers().opening, 0u);
+  EXPECT_EQ(pool.numbers().opened, 1u);
+  EXPECT_EQ(pool.numbers().closed, 0u);
+  pool.acquire(waiter(3), true);
+  pool.opened();
+  pool.release(server(1), &next);
+  EXPECT_EQ(pool.acquire(waiter(4, true), true).kind, Kind::kReplace);
+  EXPECT_EQ(pool.numbers().opening, 1u);
+  EXPECT_EQ(pool.numbers().closed, 0u);  // not yet
+  pool.replaced(server(1));
+  pool.opened();
+  pool.closed(server(3), &next);
+  EXPECT_EQ(pool.numbers().opened, 3u);
+  EXPECT_EQ(pool.numbers().closed, 2u);
+  EXPECT_EQ(pool.numbers().connections, 1u);
+  pool.waited(std::chrono::milliseconds(70), false);
+  pool.waited(std::chrono::milliseconds(50), true);
+  EXPECT_EQ(pool.numbers().wait_max.count(), 70);
+  EXPECT_EQ(pool.numbers().wait_timeouts, 1u);
+}
+
 TEST(Pool, LastUsedFirstAndTheOwnWorkersBeforeOthers) {
   Pool pool("site", "alice", 3, 10);
   pool.set_baseline(baseline(1));

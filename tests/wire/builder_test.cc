@@ -29,6 +29,9 @@ void expect_samples(const std::vector<Sample>& samples, const std::vector<Builde
 
 }  // namespace
 
+constexpr std::array<uint32_t, 2> kInt4AndText{23, 25};
+constexpr std::array<uint32_t, 2> kInt4AndUntyped{23, 0};
+
 TEST(Builder, MakesTheServersMessagesAsTheManualHasThem) {
   using Out = std::string&;
   expect_samples(
@@ -64,9 +67,7 @@ TEST(Builder, MakesTheServersMessagesAsTheManualHasThem) {
         [](Out o) {
           append_data_row(o, std::array<std::optional<std::string_view>, 3>{"1", std::nullopt, ""});
         }},
-       {"ParameterDescription", [](Out o) {
-          append_parameter_description(o, std::array<uint32_t, 2>{23, 25});
-        }}});
+       {"ParameterDescription", [](Out o) { append_parameter_description(o, kInt4AndText); }}});
 }
 
 TEST(Builder, MakesTheClientsMessagesAsTheManualHasThem) {
@@ -77,10 +78,7 @@ TEST(Builder, MakesTheClientsMessagesAsTheManualHasThem) {
        {"Sync", [](Out o) { append_sync(o); }},
        {"Flush", [](Out o) { append_flush(o); }},
        {"Terminate", [](Out o) { append_terminate(o); }},
-       {"Parse",
-        [](Out o) {
-          append_parse(o, "s1", "select $1, $2", std::array<uint32_t, 2>{23, 0});
-        }},
+       {"Parse", [](Out o) { append_parse(o, "s1", "select $1, $2", kInt4AndUntyped); }},
        {"ParseUntyped", [](Out o) { append_parse(o, "", "select 1"); }},
        {"Bind",
         [](Out o) {

@@ -42,10 +42,11 @@ struct RedisStoreStats {
   uint64_t gets = 0;
   uint64_t found = 0;
   uint64_t puts = 0;
-  uint64_t refused = 0;   ///< not even sent: breaker open, queue full, value too large
-  uint64_t timeouts = 0;  ///< commands that were not answered in time
-  uint64_t errors = 0;    ///< error replies
-  uint64_t losses = 0;    ///< times an established connection was given up
+  uint64_t refused = 0;    ///< not even sent: breaker open, queue full, value too large
+  uint64_t timeouts = 0;   ///< commands that were not answered in time
+  uint64_t unawaited = 0;  ///< gets that were given up before the answer or the time-out came
+  uint64_t errors = 0;     ///< error replies
+  uint64_t losses = 0;     ///< times an established connection was given up
 };
 
 /// Owned by its worker, used on the worker's loop only, destroyed before the loop; then nobody who
@@ -55,7 +56,12 @@ struct RedisStoreStats {
 /// unanswered command ends the connection, and everything that waits on it is a miss: that costs
 /// one timeout. Then a new connection is tried after a pause that doubles from `retry_min` to
 /// `retry_max`, until commands are answered again. Nothing is ever sent twice. Bounded in commands
-/// and bytes. State changes are logged once each, never a secret.
+/// and bytes.
+///
+/// Time is counted in looks at the socket, `look_` apart: however long this thread was busy or not
+/// scheduled, that is one look. What has arrived is read before a command counts as unanswered. A
+/// get whose caller lost patience is a miss; its answer is still awaited, for the breaker alone.
+/// See docs/adr/022-redis-timeout.md.
 ///
 /// A key is stored under `<prefix>:e1:<128-bit hash>`; the value holds the full key
 /// (entry_codec.h).
@@ -64,7 +70,7 @@ class RedisStore final : public cache::EntryStore, private net::StreamHandler {
   enum class State : uint8_t {
     kWaiting,     ///< the breaker is open: until the next try
     kConnecting,  ///< half open: connecting, logging in
-    kReady
+    kReady        ///< the breaker is closed: in use
   };
 
   RedisStore(net::Loop& loop, RedisOptions options);
@@ -72,7 +78,7 @@ class RedisStore final : public cache::EntryStore, private net::StreamHandler {
   RedisStore(const RedisStore&) = delete;
   RedisStore& operator=(const RedisStore&) = delete;
 
-  void get(const cache::CacheKeyView& key, GetCallback done) override;
+  void get(const cache::CacheKeyView& key, Duration patience, GetCallback done) override;
   void put(const cache::CacheKeyView& key, std::string_view value, Duration time_to_live) override;
   bool available() const override { return state_ == State::kReady; }
   uint64_t run_id() const override { return run_id_; }
@@ -80,6 +86,10 @@ class RedisStore final : public cache::EntryStore, private net::StreamHandler {
   State state() const { return state_; }
   /// Called after every change of state; must not destroy the store.
   void when_state_changes(std::function<void(State)> listener) { listener_ = std::move(listener); }
+  /// Called for every answer to a get or put with the time it took, that of a busy thread included.
+  void when_answered(std::function<void(Duration)> listener) {
+    when_answered_ = std::move(listener);
+  }
   const std::string& last_error() const { return last_error_; }  ///< for people
   RedisStoreStats stats() const { return stats_; }
 
@@ -88,8 +98,10 @@ class RedisStore final : public cache::EntryStore, private net::StreamHandler {
   struct Command {
     enum class Kind : uint8_t { kLogin, kInfo, kGet, kPut };
     Kind kind;
-    TimePoint deadline;
-    GetCallback done;
+    uint64_t given_up_at;  ///< the look at which its caller goes on without it
+    uint64_t late_at;      ///< the look at which it counts as unanswered
+    TimePoint asked_at;
+    GetCallback done;  ///< null: nobody waits
   };
 
   void on_connected() override;
@@ -101,33 +113,38 @@ class RedisStore final : public cache::EntryStore, private net::StreamHandler {
   void connect_to(const net::Address& address);
   std::string entry_key(const cache::CacheKeyView& key) const;
   bool has_room(size_t bytes) const;
-  void enqueue(Command::Kind kind, Duration timeout, GetCallback done);
+  void enqueue(Command::Kind kind, Duration timeout, Duration patience, GetCallback done);
+  uint64_t look_after(Duration wait) const;
   void flush_at_end_of_turn();
   void flush();
   void on_reply(RedisReply reply);
   void on_login_reply(Command::Kind kind, const RedisReply& reply);
   void on_entry_reply(Command& command, RedisReply& reply);
   void on_timer();
+  void on_look();
+  void give_up_impatient();
   void change_state(State state);
   void give_up(std::string why);
 
   net::Loop& loop_;
   const RedisOptions options_;
   State state_ = State::kWaiting;
-  std::unique_ptr<net::Timer> timer_;  ///< next try, connect timeout or oldest command
+  const Duration look_;                ///< from one look at the commands to the next
+  std::unique_ptr<net::Timer> timer_;  ///< next try, name look-up or next look
+  uint64_t looks_ = 0;
   std::unique_ptr<net::Resolution> resolution_;
   std::unique_ptr<net::Stream> stream_;
   std::unique_ptr<RedisReplies> replies_;
   std::deque<Command> commands_;
   std::string out_;  ///< leaves at the end of this turn
   bool flush_due_ = false;
-  bool overdue_ = false;  ///< the oldest command is late, but its reply may lie in the socket
   Duration retry_after_;
   size_t tries_ = 0;  ///< picks the next of several addresses
   uint64_t run_id_ = 0;
   std::string last_error_;
   RedisStoreStats stats_;
   std::function<void(State)> listener_;
+  std::function<void(Duration)> when_answered_;
   std::shared_ptr<RedisStore*> self_;  ///< for deferred tasks: they hold it weakly
 };
 

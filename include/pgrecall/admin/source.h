@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pgrecall/base/result.h"
+#include "pgrecall/stats/counter.h"
 
 namespace pgrecall::admin {
 
@@ -17,10 +18,10 @@ struct PoolStatus {
   uint32_t size = 0;    ///< the bound
   uint32_t active = 0;  ///< leased to a client
   uint32_t idle = 0;
-  uint32_t pinned = 0;  ///< the part of `active` held by pinned clients
-  uint32_t opening = 0;
-  uint32_t waiting = 0;  ///< clients in the queue
-  uint64_t wait_ms_max = 0;
+  uint32_t pinned = 0;       ///< the part of `active` held by pinned clients, as of the last tick
+  uint32_t opening = 0;      ///< on their way: neither active nor idle
+  uint32_t waiting = 0;      ///< clients in the queue
+  uint64_t wait_ms_max = 0;  ///< the longest wait of a client so far, in the queue or for a new one
   uint64_t opened_total = 0;
   uint64_t closed_total = 0;
   uint64_t wait_timeouts_total = 0;
@@ -30,7 +31,8 @@ struct PinnedClient {
   std::string database;
   std::string user;
   std::string why;
-  uint64_t seconds = 0;
+  uint64_t seconds = 0;  ///< since when, to a tick
+  bool holds_server = false;
 };
 
 /// The control role's connection of one database.
@@ -43,15 +45,6 @@ struct ControlStatus {
   uint64_t relations = 0;
 };
 
-/// The change feed of one database.
-struct FeedStatus {
-  std::string database;
-  std::string kind;     ///< "none", "test_decoding"
-  std::string state;    ///< "none", "starting", "whole", "lost"
-  std::string why;      ///< for people: why there is none, or what it waits for
-  int64_t lag_ms = -1;  ///< -1: not known
-};
-
 struct CacheStatus {
   std::string mode;  ///< "on", "observe", "off"
   uint64_t entries = 0;
@@ -59,21 +52,27 @@ struct CacheStatus {
   uint64_t bytes_max = 0;
   uint64_t insertions = 0;
   uint64_t evictions = 0;
-  uint64_t rejected_too_large = 0;
   uint64_t memo_entries = 0;
   uint64_t memo_bytes = 0;
 };
 
-/// Tier two and the shared epochs.
+/// Tier two.
 struct RedisStatus {
   bool configured = false;
   bool available = false;
   std::string why;  ///< why not available
+  /// The breaker: "off" (not configured), "closed" (in use), "open" (bypassed until the next try),
+  /// "half-open" (being tried).
+  std::string state = "off";
+  double state_seconds = 0;  ///< in use, or not in use, for so long
+  std::string last_error;    ///< also while it is in use again
   uint64_t gets = 0;
   uint64_t hits = 0;
   uint64_t puts = 0;
   uint64_t errors = 0;
   uint64_t timeouts = 0;
+  uint64_t unawaited = 0;  ///< look-ups that went on to PostgreSQL before Redis answered
+  stats::HistogramSnapshot round_trip_ns;  ///< of everything that Redis answered
 };
 
 struct CountEstimate {
@@ -96,7 +95,6 @@ struct ProxyStatus {
   std::vector<PoolStatus> pools;
   std::vector<PinnedClient> pinned;
   std::vector<ControlStatus> control;
-  std::vector<FeedStatus> feeds;
   std::vector<CountEstimate> estimates;
   CacheStatus cache;
   RedisStatus redis;

@@ -16,9 +16,10 @@ class EntryStore {
  public:
   virtual ~EntryStore() = default;
 
-  /// `value` is empty on a miss.
+  /// `value` is empty on a miss. `patience`: how long the answer is worth waiting for; after that
+  /// it is a miss, which says nothing about the store.
   using GetCallback = std::function<void(std::string value)>;
-  virtual void get(const CacheKeyView& key, GetCallback done) = 0;
+  virtual void get(const CacheKeyView& key, Duration patience, GetCallback done) = 0;
   virtual void put(const CacheKeyView& key, std::string_view value, Duration time_to_live) = 0;
   virtual bool available() const = 0;
   /// Names one life of the store: other after a restart. 0: none, or not known yet. Part of every

@@ -32,6 +32,10 @@ struct CommandLine {
 
 CommandLine parse_command_line(int argc, const char* const* argv);
 
+/// For check-config: which file and which flags the configuration came from. No value of a flag is
+/// in it, since some are secret.
+std::string what_was_checked(const CommandLine& line);
+
 /// SQL that gives the control role of `config` what it needs and no more, with comments; for a
 /// person to read and run.
 std::string setup_sql(const Config& config);

@@ -69,19 +69,17 @@ struct Cache {
   milliseconds max_age{3'600'000};
   milliseconds max_age_without_feed{60'000};
   size_t memo_size_bytes = 64UL << 20;  ///< all memos from text to analysis together
-  double verify = 0.0;
 };
 
 struct Redis {
   std::string url;  ///< empty: the cache lives in the process
   std::string prefix = "pgrecall";
-  milliseconds timeout{50};
+  milliseconds timeout{1'000};  ///< of silence, before the breaker opens
 };
 
 struct Feed {
   FeedMode mode = FeedMode::kAuto;
   milliseconds catalog_interval{1'000};
-  milliseconds max_lag{10'000};
 };
 
 struct Counts {

@@ -53,13 +53,4 @@ std::string example_file();
 /// The options as a Markdown table for the documentation.
 std::string docs_text();
 
-/// What a reload changes. `restart` names the options whose new value needs a restart: they keep
-/// their old value in `applied`.
-struct ReloadPlan {
-  Config applied;
-  std::vector<std::string> changed;
-  std::vector<std::string> restart;
-};
-ReloadPlan diff(const Config& old_config, const Config& new_config);
-
 }  // namespace pgrecall::config

@@ -95,6 +95,7 @@ class EpochTable {
   size_t slots() const;
   size_t open_fences() const;
   uint64_t advances() const;  ///< of single epochs, so far
+  uint64_t advances_of(DependencyId id) const;
 
  private:
   EpochSlot* slot_locked(DependencyId id);

@@ -17,7 +17,8 @@ namespace pgrecall::net {
 struct PollHandle;
 
 /// Hears what happens on a Stream. Called on the loop's thread, never from within a call to the
-/// Stream. From any of these calls the Stream may be written to, paused, detached or destroyed.
+/// Stream but `read_now`. From any of these calls the Stream may be written to, paused, detached or
+/// destroyed.
 class StreamHandler {
  public:
   virtual ~StreamHandler() = default;
@@ -65,6 +66,10 @@ class Stream {
   void pause_reading();
   void resume_reading();
   bool reading() const { return reading_; }
+
+  /// Delivers what has arrived, as the loop will when it looks at the socket next: for a timer that
+  /// is about to call the peer silent, since timers come before sockets in a turn.
+  void read_now();
 
   /// Reads no more for the handler, sends what is pending, ends the sending direction, waits a
   /// moment for the peer's end (so that a reset does not destroy what it has not read yet), then

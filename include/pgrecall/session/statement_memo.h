@@ -27,11 +27,13 @@ struct Plan {
   sql::BypassReason reason = sql::BypassReason::kUnparsed;  ///< kNoBypass: may be cached
   uint32_t fingerprint = 0;
   stats::FingerprintStats* fingerprint_stats = nullptr;
-  bool counts_as_read = false;
-  uint64_t catalog_version = 0;   ///< 0: made without a current catalog
-  bool suspects_catalog = false;  ///< may change the catalog unseen
-  bool doubted = false;           ///< does more than its analysis says: see `PlanBuilder::doubt`
-  std::string drops_database;     ///< connections to it must be closed first
+  bool counts_as_read = false;  ///< see stats.h; then it has a fingerprint
+  bool looks_up = false;        ///< a SELECT that writes nothing: the cache is asked
+  std::vector<stats::TableStats*> written_tables;  ///< of `writes`, if they are known
+  uint64_t catalog_version = 0;                    ///< 0: made without a current catalog
+  bool suspects_catalog = false;                   ///< may change the catalog unseen
+  bool doubted = false;        ///< does more than its analysis says: see `PlanBuilder::doubt`
+  std::string drops_database;  ///< connections to it must be closed first
 };
 
 /// The statements of one text.
@@ -132,7 +134,7 @@ class StatementMemo {
   std::shared_ptr<const PlanSet> make_plans(const TextEntry& entry, const SessionContext& context,
                                             DatabaseState& database, std::string_view user,
                                             uint64_t version);
-  std::shared_ptr<const PlanSet> opaque_plans(const SessionContext& context,
+  std::shared_ptr<const PlanSet> opaque_plans(const TextEntry& entry, const SessionContext& context,
                                               DatabaseState& database, uint64_t version);
   void finish_plan(Plan& plan, const TextEntry& entry, const SessionContext& context,
                    DatabaseState& database, const sql::Catalog* catalog, std::string_view user);

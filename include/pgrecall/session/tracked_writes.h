@@ -31,10 +31,12 @@ class TrackedWrites final : public upstream::ServerObserver {
                 upstream::PoolDirectory& pools);
   ~TrackedWrites() override;
 
-  void before_query(const std::vector<Plan>& plans, Names names);
-  void before_execute(const Plan& plan, Names names);
+  /// Statements of clients are counted in `stats`, those of their writes as what they came to.
+  void before_query(const std::vector<Plan>& plans, Names names, stats::WorkerStats& stats);
+  /// No `stats`: a Parse or a Bind, which may run code but is no statement.
+  void before_execute(const Plan& plan, Names names, stats::WorkerStats* stats = nullptr);
   void before_sync();
-  void before_function_call(DatabaseState& database);
+  void before_function_call(DatabaseState& database, stats::WorkerStats& stats);
 
   void before_own_query() override;
   void before_own_sync() override;
@@ -45,6 +47,8 @@ class TrackedWrites final : public upstream::ServerObserver {
   bool transaction_wrote() const { return tracker_.transaction_wrote(); }
 
  private:
+  static void count(const Plan& plan, const invalidation::StatementWrites& writes,
+                    stats::WorkerStats& stats);
   invalidation::StatementWrites note(const Plan& plan, Names names);
   void on_error(const upstream::Step& step, std::string_view payload);
   void on_ready(char status);

@@ -32,6 +32,9 @@ class ParsedText;
 /// of kind kUnparsed with its reason. Must run on a thread with a stack of 64 MiB.
 std::shared_ptr<const ParsedText> parse(std::string_view text, const ParseLimits& limits = {});
 
+/// The major version of PostgreSQL whose grammar libpg_query brings.
+int grammar_version();
+
 /// Bytes held by a parsed text, for the bound of whoever keeps it.
 size_t memory_bytes(const ParsedText& parsed);
 

@@ -37,14 +37,18 @@ struct Canonical {
 /// Never throws, never recurses; linear in the size of the text.
 Canonical canonicalize(std::string_view text);
 
+struct TokenNames;
+
 /// For text that libpg_query cannot parse: true if its tokens start with SELECT or WITH, hold no
 /// writing or locking word, and every word followed by "(" is in `known_safe` (pg_catalog functions
 /// that are not volatile), unqualified or qualified by pg_catalog. `known_safe` gets the word in
 /// lower case, or as quoted; it is not asked about reserved words and column name keywords, but
-/// about every other word, also one that newer versions made a keyword (json_table, columns ...)
-/// and names of CTEs and aliases with a column list. Such a text is a bypass, not a write. What
-/// views, casts and operators run is not seen.
-bool tokens_prove_read_only(std::string_view text, bool (*known_safe)(std::string_view word));
+/// about every other word, also names of CTEs and aliases with a column list. What views, casts and
+/// operators run is not seen: with `names`, whoever calls looks them up. Then words that newer
+/// versions made a keyword (json_table, columns ...) are among the names called, and a text with
+/// more names than a person would write, or with one that the server would cut off, is not proved.
+bool tokens_prove_read_only(std::string_view text, bool (*known_safe)(std::string_view word),
+                            TokenNames* names = nullptr);
 
 /// True if a value given in text form may be read by the server as a moving date: it holds one of
 /// now, today, tomorrow, yesterday (any case) as a word, where anything but an ASCII letter ends a

@@ -140,6 +140,7 @@ class Catalog {
   /// False: some texts could not be read because their relations were locked; load again soon.
   bool complete = true;
   bool has_event_triggers = false;  ///< enabled ones, that DDL may fire
+  bool has_login_triggers = false;  ///< enabled ones: each new server connection runs them
 
   std::unordered_map<Oid, Relation> relations;
   std::unordered_map<Oid, Function> functions;

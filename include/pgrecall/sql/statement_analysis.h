@@ -107,6 +107,10 @@ enum class BypassReason : uint8_t {
   kConstraintError,
   kNoControlRole,
   kTooLarge,
+  kCursor,       ///< FETCH, or Execute of a portal that SQL declared
+  kExecute,      ///< SQL EXECUTE of a prepared SELECT
+  kInterrupted,  ///< cancelled while it waited, or a connection ended before the answer did
+  kServerError,
   kCount
 };
 std::string_view bypass_reason_name(BypassReason reason);

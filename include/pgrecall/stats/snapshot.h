@@ -25,7 +25,9 @@ struct FingerprintSnapshot {
   uint64_t time_saved_us = 0;
   uint64_t origin_p50_us = 0;
   uint64_t origin_p99_us = 0;
-  std::string last_invalidator;  ///< table, empty: none
+  /// The table whose write made a look-up miss last, "(whole database)" or "(shared catalogs)";
+  /// empty: none.
+  std::string last_invalidator;
 };
 
 struct TableSnapshot {
@@ -35,6 +37,7 @@ struct TableSnapshot {
   uint64_t hits = 0;
   uint64_t misses = 0;
   uint64_t writes = 0;
+  /// Advances of its own epoch; what outdates the whole database is not among them.
   uint64_t invalidations = 0;
 };
 

@@ -35,19 +35,35 @@ struct FingerprintStats {
   SmallHistogram origin_us;  ///< what PostgreSQL took
   /// The table whose write made the last look-up miss, as `intern_table` named it; 0: none yet.
   BasicCounter<uint32_t> last_invalidator;
+  BasicCounter<uint64_t> invalidated_at;  ///< when that was; of several workers the last one counts
 };
 
 /// Of one table in one worker. Reads, hits and misses of tables are derived from the fingerprints
 /// that name them, so a hit does not touch these.
 struct TableStats {
-  Counter writes;         ///< statements that wrote it
-  Counter invalidations;  ///< epoch advances, also from the feed
+  /// Statements that may have written it: by name, or through a trigger-free chain of foreign keys,
+  /// partitions, children. Those whose relations are not known (`opaque_writes`) are not among
+  /// them.
+  Counter writes;
 };
 
-enum class HitKind : uint8_t { kTier1, kTier2, kJoin };
+/// Where a hit came from: memory, Redis, another client's miss under way, an estimate of COUNT(*).
+enum class HitKind : uint8_t { kTier1, kTier2, kJoin, kEstimate };
+constexpr size_t kHitKinds = 4;
 
-/// The counters of one worker. One thread writes; any reads, each number for itself. A read is
-/// counted by exactly one of `hit`, `miss` and `bypass`; sessions' SHOW, SET and BEGIN by none.
+/// The counters of one worker. One thread writes; any reads, each number for itself.
+///
+/// A read is counted by exactly one of `hit`, `miss` and `bypass`, so their sum is the number of
+/// reads that clients sent and that were answered, or sent on to PostgreSQL, well or with an error.
+/// A read is:
+/// - each SELECT, VALUES, TABLE or WITH ... SELECT of a Query, and each Execute of one, so also one
+///   that locks, calls what writes or writes itself (that counts as a write beside it);
+/// - each FETCH, and each Execute of a portal that SQL declared; DECLARE, MOVE and CLOSE are none;
+/// - each SQL EXECUTE, unless what it runs is known to be something else;
+/// - of a text that is not parsed (too long, too deep, refused by the parser) the whole, if it
+///   begins as a SELECT.
+/// SHOW, EXPLAIN, COPY, SET, SELECT set_config() of constants and all others are none. One that
+/// waits is not counted yet; nor is one whose client goes while it waits.
 class alignas(128) WorkerStats {
  public:
   WorkerStats(size_t fingerprints_max, size_t tables_max);
@@ -90,7 +106,7 @@ class alignas(128) WorkerStats {
   void fill() { fills.add(); }
   void refuse_fill(uint8_t reason) { fill_refusals[reason].add(); }
 
-  std::array<Counter, 3> hits;  ///< by HitKind
+  std::array<Counter, kHitKinds> hits;  ///< by HitKind
   Counter misses;
   std::array<Counter, kReasonsMax> bypasses;
   LatencyHistogram hit_latency;
@@ -98,13 +114,12 @@ class alignas(128) WorkerStats {
   LatencyHistogram origin_latency;
   Counter fills;
   std::array<Counter, kReasonsMax> fill_refusals;
-  Counter observed_hits;    ///< `cache.mode = "observe"`: would have been hits
-  Counter writes;           ///< statements that count as writes, opaque ones included
-  Counter opaque_writes;    ///< the part of `writes` whose relations were unknown
-  Counter server_queries;   ///< statements sent to servers for clients
-  Counter local_answers;    ///< BEGIN, SAVEPOINT, COMMIT ... answered without a server
-  Counter count_estimates;  ///< COUNT(*) answered by an estimate
-  Counter clients;          ///< gauge: connected now
+  Counter observed_hits;   ///< `cache.mode = "observe"`: would have been hits
+  Counter writes;          ///< statements that count as writes, opaque ones included
+  Counter opaque_writes;   ///< the part of `writes` whose relations were unknown
+  Counter server_queries;  ///< statements sent to servers for clients
+  Counter local_answers;   ///< BEGIN, SAVEPOINT, COMMIT, DEALLOCATE ... answered without a server
+  Counter clients;         ///< gauge: connected now
   Counter clients_total;
   Counter client_errors;  ///< ErrorResponses made by pgrecall itself
   Counter bytes_from_clients;
@@ -133,6 +148,10 @@ struct StatsOptions {
 /// for any thread; they are called when an analysis is made, never for a hit.
 class Stats {
  public:
+  /// How often the epoch of a table, named as for `intern_table`, has advanced.
+  using TableInvalidations =
+      std::function<uint64_t(const std::string& database, const std::string& name)>;
+
   explicit Stats(StatsOptions options);
   ~Stats();
 
@@ -146,8 +165,11 @@ class Stats {
   uint32_t intern_table(std::string_view database, std::string_view name);
 
   Snapshot snapshot() const;
-  /// Where the number of invalidations comes from; any thread. Before the first snapshot.
-  void count_invalidations(std::function<uint64_t()> source) { invalidations_ = std::move(source); }
+  /// Where the numbers of invalidations come from; any thread. Before the first snapshot.
+  void count_invalidations(std::function<uint64_t()> all, TableInvalidations of_table) {
+    invalidations_ = std::move(all);
+    table_invalidations_ = std::move(of_table);
+  }
 
  private:
   struct Fingerprint {
@@ -173,6 +195,7 @@ class Stats {
   const StatsOptions options_;
   std::vector<std::unique_ptr<WorkerStats>> workers_;
   std::function<uint64_t()> invalidations_;
+  TableInvalidations table_invalidations_;
   mutable std::mutex mutex_;
   Names names_;
   std::unordered_map<std::string, uint32_t> fingerprint_by_key_;

@@ -1,6 +1,7 @@
 // Pool: the server connections of one database and user, exact for the whole process.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -51,10 +52,15 @@ struct Grant {
 struct PoolNumbers {
   std::string database;
   std::string user;
-  uint32_t connections = 0;
+  uint32_t connections = 0;  ///< places, those on their way included
+  uint32_t opening = 0;      ///< of these: not logged in yet
   uint32_t idle = 0;
   uint32_t waiting = 0;
   uint32_t size_max = 0;
+  uint64_t opened = 0;  ///< so far: logged in
+  uint64_t closed = 0;  ///< of these
+  uint64_t wait_timeouts = 0;
+  std::chrono::milliseconds wait_max{0};  ///< the longest wait so far that has ended
 };
 
 /// Any thread; decides, never acts. A *place* is counted from `kConnect` or `kReplace` until
@@ -71,13 +77,18 @@ class Pool {
   /// A connection became idle. A grant other than kWait says what `next` is to do with it:
   /// kUse: it is theirs; kReplace: close it and let them connect in its place.
   Grant release(ServerRef server, Waiter* next);
+  /// The connection that a place was reserved for has logged in.
+  void opened();
   /// A connection is gone (or could not be opened). If somebody waits and may connect, kConnect.
-  Grant closed(ServerRef server, Waiter* next);
+  /// `was_open`: `opened` was called for it.
+  Grant closed(ServerRef server, Waiter* next, bool was_open = true);
   /// The connection of a kReplace was closed for it. (If it ended by itself before, `closed` has
   /// given nothing away: its place was the new one's already.)
   void replaced(ServerRef server);
   /// The waiter does not wait any more. False if it was not in line (a grant is on its way).
   bool leave(const Waiter& waiter);
+  /// A wait for a connection, in line or for one being opened, has ended after so long.
+  void waited(std::chrono::milliseconds time, bool in_vain);
   /// Takes all idle connections, oldest first, keeping `keep` of them: they are to be closed.
   std::vector<ServerRef> take_idle(uint32_t keep);
   /// Takes this one if it is still idle.
@@ -107,6 +118,7 @@ class Pool {
 
  private:
   Grant next_in_line(Waiter* next);
+  Grant connect();
   Grant replace(ServerRef server);
 
   const std::string database_;
@@ -115,6 +127,11 @@ class Pool {
   const uint32_t waiters_max_;
   mutable std::mutex mutex_;
   uint32_t connections_ = 0;
+  uint32_t opening_ = 0;  ///< of `connections_`
+  uint64_t opened_ = 0;
+  uint64_t closed_ = 0;
+  uint64_t wait_timeouts_ = 0;
+  std::chrono::milliseconds wait_max_{0};
   bool may_connect_ = false;
   bool unchallenged_ = false;
   uint64_t generation_ = 1;
