@@ -67,7 +67,7 @@ def manage(database, port, *arguments):
 def seeded(postgres, proxy, database):
     """Migrated and filled through pgrecall, as a deployment would."""
     manage(database, proxy.port, "migrate", "--verbosity", "0")
-    manage(database, proxy.port, "seed", "--small")
+    manage(database, proxy.port, "seed", "--size", "small")
     return database
 
 

@@ -174,7 +174,9 @@ def test_a_write_behind_a_hidden_change_of_the_path_is_seen(env, objects, name, 
     probe.fresh()
 
 
-def test_a_query_inside_a_unit_that_has_changed_the_path_is_seen(env, objects):
+def test_a_query_inside_a_unit_that_has_changed_the_path_is_seen(env, postgres, objects):
+    if postgres.version() >= 180000:
+        pytest.skip("PostgreSQL 18 does not commit a Query inside a unit at its ReadyForQuery")
     table = env.name("mixed")
     env.run(f"CREATE TABLE {table} AS SELECT 1 AS v", f"CREATE TABLE evil.{table} AS SELECT 1 AS v")
     env.settle()

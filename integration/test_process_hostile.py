@@ -57,7 +57,7 @@ def test_a_dropped_database_that_is_made_again_is_cached_again(own):
         own.postgres.sql("postgres", f"DROP DATABASE {name} WITH (FORCE)")
 
         def refused():
-            return any(each["database"] == name and "3D000" in each["error"] for each in own.stats()["control"])
+            return any(each["database"] == name and "does not exist" in each["error"] for each in own.stats()["control"])
         wait_until(refused, "pgrecall knows that the database is gone")
 
 

@@ -40,7 +40,8 @@ class Task:
 
 @dataclass
 class Outcome:
-    """What one client brings back: latencies by page, verdicts, and how far it came."""
+    """What one client brings back: latencies by page, what it asked of the database, verdicts, and how
+    far it came. `database_seconds` is of the measured part."""
 
     client: int
     warm_steps: int = 0
@@ -51,6 +52,8 @@ class Outcome:
     own_stale: int = 0
     verdicts: object = None
     busy_seconds: float = 0.0
+    database_seconds: float = 0.0
+    statements: list = field(default_factory=list)
     examples: list = field(default_factory=list)
 
 
@@ -101,6 +104,7 @@ class Client:
     """Runs a task; `counter` is its cell of the shared progress."""
 
     def __init__(self, task, application, counter):
+        from .journal import Journal
         from .journey import Journey
         from .rereader import Rereader
         from .visitor import Visitor
@@ -109,6 +113,7 @@ class Client:
         self.counter = counter
         self.outcome = Outcome(task.client)
         self.measuring = False
+        self.journal = Journal()
         share = random.Random(f"{task.seed}/{task.client}/checker").random()
         self.rereader = Rereader(direct_connection(task), task.check_share, share)
         self.visitor = Visitor(application, self.rereader.clock, f"{task.run}{task.client}",
@@ -139,10 +144,12 @@ class Client:
         self.outcome.warm_steps = self._play(self.task.warm_seconds, self.task.warm_steps)
 
     def measure(self):
-        self.measuring = True
-        started = self.rereader.clock()
+        self.measuring = self.journal.measuring = True
+        started, in_database = self.rereader.clock(), self.journal.seconds
         self.outcome.steps = self._play(self.task.seconds, self.task.steps)
         self.outcome.busy_seconds = self.rereader.clock() - started
+        self.outcome.database_seconds = self.journal.seconds - in_database
+        self.outcome.statements = self.journal.statements
         self.outcome.verdicts = self.rereader.verdicts
 
     def _play(self, seconds, steps):
@@ -167,7 +174,7 @@ def run_client(task, counter, ready, go, results):
     from django.db import connection
 
     client = Client(task, application, counter)
-    with connection.execute_wrapper(client.rereader):
+    with connection.execute_wrapper(client.rereader), connection.execute_wrapper(client.journal):
         client.warm_up()
         ready.release()
         go.wait()

@@ -33,6 +33,8 @@ WRITES = {"comment": 60, "edit": 8, "profile": 15, "new": 5, "login": 12}
 # one request in 20 a POST.
 WRITING_SHARE = 0.0556
 MEMBER_SHARE = 0.2
+# Of each client; all are signed in before the journey starts.
+MEMBERS = 3
 
 
 class Zipf:
@@ -85,7 +87,7 @@ class Journey:
     @property
     def members(self):
         last = self.size.users - self.client * 10
-        return [f"user{last - n}" for n in range(6)]
+        return [f"user{last - n}" for n in range(MEMBERS)]
 
     @property
     def author(self):

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 
 from integration.support.pgrecall import ROOT, Pgrecall
 from integration.support.postgres import PASSWORD, PostgresServer, Template
@@ -15,10 +16,14 @@ from integration.support.redis_server import RedisServer
 from . import versions
 
 DATABASE = "publication"
+FIRST_LOOK = "first_look"
 SITE_USER = "publication"
 CHECKER = "checker"
 SITE = ROOT / "integration" / "django_site"
 
+# What is written past pgrecall is followed by `forget`, so that entries may be old: a slow machine then
+# has the same hits as a quick one.
+ENTRY_AGE = "1h"
 # What a small production server would have: writes are durable, so that their latency is real.
 POSTGRES_OPTIONS = {
     "fsync": "on",
@@ -69,21 +74,35 @@ class Servers:
         copy = pathlib.Path(shutil.copy(program, folder))
         copy.chmod(0o755)
         arguments = [part for fault in faults for part in ("--fault", fault)]
-        self.proxy = Pgrecall(self.postgres.port, {"redis": {"url": self.redis.url}}, arguments, copy)
+        config = {"redis": {"url": self.redis.url}, "cache": {"max_age_without_feed": ENTRY_AGE}}
+        self.proxy = Pgrecall(self.postgres.port, config, arguments, copy)
         self._stack.callback(self.proxy.remove)
-        self.proxy.wait_catalog(DATABASE)
 
-    def load_site(self, small):
-        """Migrates and seeds past pgrecall; its output is shown as it comes."""
-        for command in (["migrate", "--verbosity", "0"], ["seed", *(["--small"] if small else [])]):
-            subprocess.run([sys.executable, SITE / "manage.py", *command], check=True,
-                           env=self.site_environment(self.postgres.port))
+    def forget(self):
+        """Tells pgrecall that all it remembers may be outdated."""
+        urllib.request.urlopen(urllib.request.Request(
+            f"http://127.0.0.1:{self.proxy.admin_port}/api/invalidate", b'{"all": true}',
+            {"Content-Type": "application/json"}), timeout=30).close()
+
+    def migrate(self):
+        """Past pgrecall: the site's tables in its database, and a few rows in another one of the same kind."""
+        self._manage(DATABASE, "migrate", "--verbosity", "0")
+        self.postgres.sql("postgres", f"CREATE DATABASE {FIRST_LOOK} TEMPLATE {DATABASE} OWNER {SITE_USER}")
+        self._manage(FIRST_LOOK, "seed", "--size", "small")
+
+    def seed(self, size):
+        """Past pgrecall; its output is shown as it comes."""
+        self._manage(DATABASE, "seed", "--size", size)
         self.postgres.sql(DATABASE, *versions.create_table(SITE_USER))
         self.postgres.sql(DATABASE, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {CHECKER}")
 
-    def site_environment(self, port):
+    def _manage(self, database, *arguments):
+        subprocess.run([sys.executable, SITE / "manage.py", *arguments], check=True,
+                       env=self.site_environment(self.postgres.port, database))
+
+    def site_environment(self, port, database=DATABASE):
         return {**os.environ, "SITE_DB_HOST": "127.0.0.1", "SITE_DB_PORT": str(port),
-                "SITE_DB_NAME": DATABASE, "SITE_DB_USER": SITE_USER, "SITE_DB_PASSWORD": PASSWORD}
+                "SITE_DB_NAME": database, "SITE_DB_USER": SITE_USER, "SITE_DB_PASSWORD": PASSWORD}
 
     def start_site(self):
         """Serves the site through pgrecall; returns its address."""
@@ -106,9 +125,15 @@ class Servers:
         forgotten = self.postgres.sql(DATABASE, "SELECT dealloc FROM pg_stat_statements_info")[0][0]
         if forgotten:
             raise RuntimeError("pg_stat_statements had no room for all statements: its count is too low")
-        return int(self.postgres.sql(
-            DATABASE, f"SELECT coalesce(sum(calls), 0) FROM pg_stat_statements "
-                      f"WHERE userid = '{user}'::regrole")[0][0])
+        return int(self._sum("calls", user))
+
+    def query_seconds(self, user=SITE_USER):
+        """The time that PostgreSQL spent in executing them."""
+        return float(self._sum("total_exec_time", user)) / 1000
+
+    def _sum(self, column, user):
+        return self.postgres.sql(DATABASE, f"SELECT coalesce(sum({column}), 0) FROM pg_stat_statements "
+                                           f"WHERE userid = '{user}'::regrole")[0][0]
 
     def slugs(self):
         """Slugs of authors and tags, in the order of their ids."""

@@ -56,6 +56,16 @@ class TwoWays:
             expected = _comparable(browser.get(url))
         return expected, _comparable(browser.get(url))
 
+    def connect(self):
+        """Logs in both ways now rather than with the first statement."""
+        for wrapper in self._wrappers:
+            wrapper.ensure_connection()
+
+    def watch(self, execute_wrapper):
+        """Every statement of either way passes through this Django execute wrapper from now on."""
+        for wrapper in self._wrappers:
+            wrapper.execute_wrappers.append(execute_wrapper)
+
     def close(self):
         for wrapper in self._wrappers:
             wrapper.close()

@@ -29,16 +29,23 @@ DEFAULT_OPTIONS = {
 }
 
 
+def installed_servers(folder="/usr/lib/postgresql"):
+    """{major version: folder of its binaries} of the servers that Debian's packages installed. One before
+    version 10, as "9.6", is of no use here."""
+    found = pathlib.Path(folder).glob("*/bin/initdb")
+    return {int(path.parts[-3]): path.parent for path in found if path.parts[-3].isdecimal()}
+
+
 @functools.lru_cache(maxsize=None)
 def postgres_bin():
-    """The folder of the newest PostgreSQL installed, or the one named by PGRECALL_PG_BIN."""
+    """The folder of initdb and postgres: the newest ones installed, or those named by PGRECALL_PG_BIN."""
     named = os.environ.get("PGRECALL_PG_BIN")
     if named:
         return pathlib.Path(named)
-    found = [p for p in pathlib.Path("/usr/lib/postgresql").glob("*/bin") if (p / "initdb").exists()]
+    found = installed_servers()
     if not found:
         raise RuntimeError("no PostgreSQL server is installed")
-    return max(found, key=lambda path: float(path.parent.name))
+    return found[max(found)]
 
 
 class Template:
@@ -50,7 +57,7 @@ class Template:
         password_file.write_text(PASSWORD + "\n")
         password_file.chmod(0o644)
         run_unprivileged([postgres_bin() / "initdb", "-D", self.folder / "data", "-U", SUPERUSER,
-                          "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-A", "trust",
+                          "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-A", "scram-sha-256",
                           f"--pwfile={password_file}"], cwd="/")
 
     def remove(self):
@@ -170,13 +177,6 @@ class PostgresServer:
                 return cursor.fetchall() if cursor.description else None
         finally:
             connection.close()
-
-    def psql(self, dbname, sql, *arguments):
-        """Output of psql -At for what psycopg2 cannot express."""
-        done = subprocess.run([postgres_bin() / "psql", "-X", "-At", "-h", self.folder, "-p", str(self.port),
-                               "-U", SUPERUSER, "-d", dbname, *arguments], input=sql, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
-        return done.stdout
 
     def create_database(self, name, template=None):
         clause = f' TEMPLATE "{template}"' if template else ""

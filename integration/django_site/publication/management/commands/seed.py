@@ -11,6 +11,7 @@ from publication.models import Article
 
 SIZES = {
     "full": {"articles": 200_000, "comments": 2_000_000, "users": 50_000, "authors": 2_000, "tags": 300},
+    "medium": {"articles": 40_000, "comments": 400_000, "users": 10_000, "authors": 400, "tags": 180},
     "small": {"articles": 2_000, "comments": 20_000, "users": 500, "authors": 50, "tags": 30},
 }
 EDITORS = 10
@@ -77,7 +78,7 @@ INSERT INTO publication_article (id, author_id, title, summary, body, status, is
 SELECT n, 1 + floor(power(pg_temp.share(n, 10), 2) * %(authors)s), title,
        pg_temp.pick(n, 11, %(sentences)s), body,
        CASE WHEN n %% 33 = 0 THEN 'D' ELSE 'P' END, n %% 50 = 0,
-       cardinality(regexp_split_to_array(body, ' ')), at, at
+       cardinality(string_to_array(body, ' ')), at, at
 FROM generate_series(1, %(articles)s) n,
      LATERAL (SELECT timestamptz '2021-01-01 UTC' + n * (interval '1461 days' / %(articles)s)) AS time(at),
      LATERAL (SELECT 'The ' || pg_temp.pick(n, 12, %(adjectives)s) || ' '
@@ -126,18 +127,19 @@ class Command(BaseCommand):
     help = "Fills an empty database with a publication, always the same for one size."
 
     def add_arguments(self, parser):
-        parser.add_argument("--small", action="store_true", help="a hundredth of the size, for tests")
+        parser.add_argument("--size", choices=SIZES, default="full",
+                            help="full (default), medium: a fifth of it, or small: a hundredth")
         parser.add_argument("--if-empty", action="store_true", help="do nothing if there are articles")
 
-    def handle(self, *args, small=False, if_empty=False, **options):
+    def handle(self, *args, size="full", if_empty=False, **options):
         if Article.objects.exists():
             if if_empty:
                 return
             raise CommandError("there are articles already: seed wants an empty database")
-        size = SIZES["small" if small else "full"]
+        counts = SIZES[size]
         started = time.monotonic()
         parameters = {
-            **size,
+            **counts,
             "editors": EDITORS,
             "password": make_password(PASSWORD, salt="made-up"),
             "first_names": seed_words.FIRST_NAMES,
@@ -156,7 +158,7 @@ class Command(BaseCommand):
         self.fill(parameters)
         self.finish()
         self.stdout.write(f"seeded in {time.monotonic() - started:.1f} s: " + ", ".join(
-            f"{count:,} {name}" for name, count in size.items()))
+            f"{count:,} {name}" for name, count in counts.items()))
 
     def fill(self, parameters):
         with transaction.atomic(), connection.cursor() as cursor:
