@@ -1,0 +1,38 @@
+#!/bin/bash
+# Starts pgrecall with a configuration made of the environment, so that a password may hold any character:
+#   PGRECALL_UPSTREAM_HOST, _PORT, _USER, _PASSWORD   the primary and the control role
+#   PGRECALL_REDIS_URL                                the second tier
+# Arguments are passed on and override it. Without any of these variables nothing is written.
+set -euo pipefail
+
+# A TOML basic string of any text: quote, backslash and control characters are escaped.
+toml_string() {
+  local LC_ALL=C text=$1 char escape code
+  text=${text//\\/\\\\}
+  text=${text//\"/\\\"}
+  for code in {1..31} 127; do
+    printf -v char '%b' "\\x$(printf '%02x' "$code")."
+    printf -v escape '\\u%04x' "$code"
+    text=${text//"${char%.}"/"$escape"}
+  done
+  printf '"%s"' "$text"
+}
+
+configuration() {
+  if [[ -n ${PGRECALL_UPSTREAM_HOST+x}${PGRECALL_UPSTREAM_PORT+x}${PGRECALL_UPSTREAM_USER+x}${PGRECALL_UPSTREAM_PASSWORD+x} ]]; then
+    printf '[upstream]\n'
+    [[ -z ${PGRECALL_UPSTREAM_HOST+x} ]] || printf 'host = %s\n' "$(toml_string "$PGRECALL_UPSTREAM_HOST")"
+    # A number: pgrecall itself says what is wrong with anything else.
+    [[ -z ${PGRECALL_UPSTREAM_PORT+x} ]] || printf 'port = %s\n' "$PGRECALL_UPSTREAM_PORT"
+    [[ -z ${PGRECALL_UPSTREAM_USER+x} ]] || printf 'user = %s\n' "$(toml_string "$PGRECALL_UPSTREAM_USER")"
+    [[ -z ${PGRECALL_UPSTREAM_PASSWORD+x} ]] || printf 'password = %s\n' "$(toml_string "$PGRECALL_UPSTREAM_PASSWORD")"
+  fi
+  [[ -z ${PGRECALL_REDIS_URL+x} ]] || printf '[redis]\nurl = %s\n' "$(toml_string "$PGRECALL_REDIS_URL")"
+}
+
+text=$(configuration)
+[[ -n $text ]] || exec pgrecall "$@"
+file=$(mktemp --tmpdir pgrecall.XXXXXX.toml)
+printf '%s\n' "$text" >"$file"
+unset "${!PGRECALL_@}"
+exec pgrecall --config "$file" "$@"
