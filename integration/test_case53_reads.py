@@ -187,6 +187,42 @@ def test_case53_a_read_that_is_cancelled_while_it_waits_is_counted(env):
     assert counted(env.proxy, before) == (2, {None: 1, "interrupted": 1})
 
 
+@pytest.mark.parametrize("extended", (False, True), ids=("simple", "extended"))
+def test_case53_a_read_whose_client_leaves_while_it_waits_is_counted(env, extended):
+    env.settle()
+    lock = env.direct(autocommit=False)
+    lock.cursor().execute("LOCK TABLE t")
+    sql = f"SELECT v FROM t WHERE k = {6 if extended else 7} /* leaves */"
+    before = env.stats()
+    leader = env.wire()
+    leader = Background(leader.extended if extended else leader.query, sql)
+    env.until_lock_wait("leaves")
+    waiting = env.wire()
+    message = wire.parse("", sql) + wire.bind("", "") + wire.describe_portal("") + wire.execute("") + wire.sync()
+    waiting.send(message if extended else wire.query(sql))
+    waiting.close()
+    wait_until(lambda: counted(env.proxy, before)[1].get("interrupted"), "it has left")
+    lock.rollback()
+    leader.result()
+    assert counted(env.proxy, before) == (2, {None: 1, "interrupted": 1})
+
+
+@pytest.mark.parametrize("extended", (False, True), ids=("simple", "extended"))
+def test_case53_a_read_that_gets_no_connection_is_counted(postgres, database, new_proxy, extended):
+    proxy = new_proxy(postgres.port, {"pool": {"size": 1, "wait_timeout": "200ms"}, **CONFIG})
+    proxy.wait_catalog(database)
+    env = Environment(postgres, proxy, database)
+    client, holder = env.wire(), env.wire()
+    holder.ok("BEGIN")
+    holder.ok("SELECT v FROM t FOR UPDATE")
+    before = proxy.stats()
+    sql = "SELECT v FROM t WHERE k = 4"
+    client.send(wire.parse("", sql) + wire.bind("", "") + wire.execute("") + wire.sync() if extended else wire.query(sql))
+    assert client.read_to_end().sqlstate == "53300"
+    assert counted(proxy, before) == (1, {"interrupted": 1})
+    env.close()
+
+
 def test_case53_a_would_be_hit_is_observed_once(postgres, database, new_proxy):
     proxy = new_proxy(postgres.port, {"cache": {"mode": "observe"}, **CONFIG})
     proxy.wait_catalog(database)

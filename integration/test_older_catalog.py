@@ -5,6 +5,7 @@ import pytest
 
 from support import wire
 from support.environment import Environment
+from support.hostile import untouched
 from support.waiting import wait_until
 
 USES_GATE = True
@@ -152,3 +153,42 @@ def test_a_text_that_is_prepared_while_the_catalog_is_read_again_may_have_run_co
     finally:
         env.close()
 
+
+
+@pytest.mark.parametrize("protocol", ["simple", "extended"])
+def test_what_a_view_that_was_just_replaced_left_stays_with_its_client(postgres, database, gate, new_proxy, protocol):
+    proxy = new_proxy(gate.port, {"pool": {"size": 1}}, arguments=["--workers", "1"])
+    proxy.wait_catalog(database)
+    env = Environment(postgres, proxy, database, gate)
+    try:
+        view = env.name("replaced")
+        env.run("CREATE SCHEMA IF NOT EXISTS evil", f"CREATE VIEW {view} AS SELECT 'x' AS v")
+        with gate.hold_requests("catalog_digest") as hold:
+            hold.wait_caught()
+            env.wire().ok(f"CREATE OR REPLACE VIEW {view} AS SELECT set_config('search_path', 'evil', false) AS v")
+            untouched(env, lambda client: getattr(client, "query" if protocol == "simple" else "extended")(
+                f"SELECT * FROM {view}").checked())
+    finally:
+        env.close()
+
+
+def test_a_view_that_is_read_while_the_catalog_is_stale_pins_only_until_it_is_known(postgres, database, gate, new_proxy):
+    proxy = new_proxy(gate.port, {"pool": {"size": 1}}, arguments=["--workers", "1"])
+    proxy.wait_catalog(database)
+    env = Environment(postgres, proxy, database, gate)
+    try:
+        view = env.name("kept")
+        env.run(f"CREATE VIEW {view} AS SELECT 1 AS v")
+        client = env.wire()
+        with gate.hold_requests("catalog_digest") as hold:
+            hold.wait_caught()
+            other = env.wire()
+            other.ok("DO $$BEGIN END$$")
+            other.close()
+            client.ok(f"SELECT * FROM {view}")
+        env.settle()
+        client.ok("SELECT 1")
+        wait_until(lambda: not env.stats()["pinned"], "nobody is pinned")
+        assert env.wire().rows("SELECT 2") == [("2",)]
+    finally:
+        env.close()

@@ -165,6 +165,7 @@ HARMLESS = {
 @pytest.mark.parametrize("name", HARMLESS)
 def test_what_is_known_to_be_harmless_pins_no_longer_than_its_state(env, name, protocol):
     client, other = env.wire(), env.wire()
+    env.settle()
     for statement in HARMLESS[name]:
         (client.query if protocol == "simple" else client.extended)(statement).checked()
     assert other.rows("SELECT 1") == [("1",)]

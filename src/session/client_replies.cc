@@ -133,6 +133,7 @@ void ClientSession::on_server_lost(std::string_view error) {
   core.opening = nullptr;
   state.reads.stop_waiting();
   state.extended.on_lost();
+  state.reads.interrupted();
   if (core.closing) return;
   if (core.part_left > 0) return core.hang_up();  // an error would be read as part of the message
   if (!error.empty()) {
@@ -169,6 +170,7 @@ void ClientSession::on_no_lease(NoLease why, std::string_view detail) {
   State& state = *state_;
   state.core.waiting = false;
   state.reads.stop_waiting();
+  state.reads.interrupted();
   switch (why) {
     case NoLease::kTimeout:
       return state.core.fatal("53300", "no server connection became free within pool.wait_timeout",
@@ -220,6 +222,7 @@ void ClientSession::on_client_end() {
   SessionCore& core = state.core;
   core.closing = true;
   state.reads.stop_waiting();
+  state.reads.interrupted();
   if (core.waiting) core.worker.host.stop_waiting(*this);
   core.waiting = false;
   core.abandon_opening();

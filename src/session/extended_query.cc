@@ -260,6 +260,7 @@ Progress ExtendedQuery::execute(const wire::Frame& frame) {
   const auto portal = message ? core_.prepared->portal(message->portal) : nullptr;
   ReadRequest request;
   bool miss = false;
+  reads_.set_waiting(nullptr);
   if (portal && portal->statement) {
     const auto& plans = plans_of(*portal->statement);
     const Plan& plan = plans->plans.front();
@@ -268,7 +269,10 @@ Progress ExtendedQuery::execute(const wire::Frame& frame) {
     if (whole && answer_count(plan, *portal)) return Progress::kDone;
     if (!plans->multi() && plan.looks_up) {
       const Verdict verdict = decide(*portal, message->max_rows, &request);
-      if (verdict == Verdict::kWait) return Progress::kBlocked;
+      if (verdict == Verdict::kWait) {
+        reads_.set_waiting(plans);
+        return Progress::kBlocked;
+      }
       if (verdict == Verdict::kHit) {
         serve(*portal, *request.plan);
         return Progress::kDone;
@@ -277,6 +281,7 @@ Progress ExtendedQuery::execute(const wire::Frame& frame) {
     }
   }
   if ((core_.server == nullptr || !on_server_) && !core_.set_up()) {
+    if (portal && portal->statement) reads_.set_waiting(plans_of(*portal->statement));
     if (!core_.ensure_lease()) return core_.closing ? Progress::kClosed : Progress::kBlocked;
     return execute(frame);  // look again: the lease may have come with other defaults
   }

@@ -362,6 +362,7 @@ bool ExtendedQuery::means_what_it_says(const ClientPortal& portal, const PlanSet
   const Plan& plan = plans.plans.front();
   if (!statement.scans_alike(*core_.context) || core_.fetches_portal(plan)) return false;
   if (core_.prepares_code(plan, statement.entry)) return false;
+  if (core_.may_name_temporary_types(plan)) return false;
   if (portal.context && !names_alike(*portal.context, *core_.context)) return false;
   return !statement.has_user_types() ||
          !statement.checks_parameters(core_.database->catalog().get());

@@ -200,6 +200,7 @@ void PlanBuilder::add_writes(Plan& plan) {
         analysis.kind == StatementKind::kUnparsed ||
         (analysis.kind == StatementKind::kSelect && !reads_only_tables(analysis, catalog_));
     if (analysis.effect == Effect::kWrites || hidden) writes.effect = Effect::kOpaque;
+    if (hidden) plan.analysis.session_effects |= sql::kSessionUnknown;
   }
   switch (writes.effect) {
     case Effect::kNone:

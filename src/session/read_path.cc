@@ -194,6 +194,12 @@ void ReadPath::bypassed_unknown(BypassReason reason) {
   stats.bypass(stats.fingerprint(0), static_cast<uint8_t>(reason));
 }
 
+void ReadPath::interrupted() {
+  const auto plans = std::exchange(waiting_, nullptr);
+  if (!plans) return;
+  for (const Plan& plan : plans->plans) bypassed(plan, BypassReason::kInterrupted);
+}
+
 void ReadPath::forwarded_miss(const ReadRequest& request) {
   PGR_ASSERT(fill_ == nullptr);
   leave_flight();

@@ -48,6 +48,11 @@ class ReadPath {
   void bypassed(const Plan& plan, sql::BypassReason reason);
   /// Of something that only the server knows.
   void bypassed_unknown(sql::BypassReason reason);
+  /// What the client's next message says, while it waits for an answer or a connection; null: it is
+  /// being handled.
+  void set_waiting(std::shared_ptr<const PlanSet> plans) { waiting_ = std::move(plans); }
+  /// Its wait has ended without either.
+  void interrupted();
   /// The miss is about to leave: takes the stamp (rule 1), leads the flight, starts recording.
   void forwarded_miss(const ReadRequest& request);
 
@@ -124,6 +129,7 @@ class ReadPath {
   sql::BypassReason reason_ = sql::BypassReason::kNoBypass;
   std::unique_ptr<Fill> fill_;
   std::shared_ptr<Question> question_;
+  std::shared_ptr<const PlanSet> waiting_;
   invalidation::Stamp stamp_;
   cache::FlightId lead_flight_ = 0;
   std::string lead_key_;  ///< the flight's: another key must not use it

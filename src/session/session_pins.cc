@@ -151,6 +151,9 @@ bool SessionCore::is_harmless(const Unproved& statement) {
     const auto& plans = worker.memo.plans(entry, then, *database, user)->plans;
     return std::all_of(plans.begin(), plans.end(), [&](const Plan& plan) {
       const uint32_t effects = plan.analysis.session_effects;
+      if (&entry != statement.entry.get() && plan.analysis.kind == sql::StatementKind::kUnparsed) {
+        return false;  // it names temporary tables, which may be types of its casts
+      }
       // A lock that only a newer catalog shows: the server is asked whether it is still there.
       review_due = review_due || (effects & sql::kSessionAdvisoryLock) != 0;
       pins |= effects & sql::kSessionAdvisoryLock;

@@ -23,7 +23,8 @@ Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
   const auto query = wire::Query::decode(frame.payload);
   // A malformed message is for the server to refuse; until then it may be anything.
   const std::string_view sql = query ? query->sql : kUnreadable;
-  if (std::exchange(core_.cancelled, false)) return answer_cancelled(sql);
+  if (std::exchange(core_.cancelled, false)) return answer_cancelled();
+  reads_.set_waiting(nullptr);
   if (!std::exchange(clock_started_, true)) reads_.start_clock();
   // A Query ends the unnamed statement and the unnamed portal (protocol, "Extended Query").
   // Inside a unit the server may skip it.
@@ -50,7 +51,10 @@ Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
       if (plan.looks_up) {
         request = {entry.get(), &plan, {entry->key_hash, entry->key}, true};
         const Verdict verdict = reads_.decide(request);
-        if (verdict == Verdict::kWait) return Progress::kBlocked;
+        if (verdict == Verdict::kWait) {
+          reads_.set_waiting(plans);
+          return Progress::kBlocked;
+        }
         if (verdict == Verdict::kHit) {
           serve();
           reads_.served(plan);
@@ -62,7 +66,9 @@ Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
     if ((in_unit && core_.server != nullptr) || core_.set_up())
       return forward(frame, entry, plans, miss, request);
     // A lease may come with other defaults, and time passes: look again once it is there.
+    reads_.set_waiting(plans);
     if (!core_.ensure_lease()) return core_.closing ? Progress::kClosed : Progress::kBlocked;
+    reads_.set_waiting(nullptr);
   }
   clock_started_ = false;
   core_.flush();
@@ -71,11 +77,8 @@ Progress SimpleQuery::handle(const wire::Frame& frame, bool in_unit) {
 }
 
 /// It waited for another's answer, or for a connection: no server has seen it.
-Progress SimpleQuery::answer_cancelled(std::string_view sql) {
-  const auto entry = core_.worker.memo.text(sql);
-  core_.refresh_context();
-  const auto plans = core_.worker.memo.plans(*entry, *core_.context, *core_.database, core_.user);
-  for (const Plan& plan : plans->plans) reads_.bypassed(plan, sql::BypassReason::kInterrupted);
+Progress SimpleQuery::answer_cancelled() {
+  reads_.interrupted();
   core_.error("ERROR", "57014", "canceling statement due to user request");
   wire::append_ready_for_query(core_.output, core_.visible_status());
   clock_started_ = false;
@@ -115,13 +118,14 @@ bool SimpleQuery::answer_deallocate(const Plan& plan) {
   return true;
 }
 
-/// What was resolved under settings that no longer hold, or does more than it says, is opaque.
+/// What was resolved under settings that no longer hold, or may do more than it says, is opaque.
 std::shared_ptr<const PlanSet> SimpleQuery::judged(const std::shared_ptr<TextEntry>& entry,
                                                    std::shared_ptr<const PlanSet> plans) const {
   bool all = extended_.meaning_changed();
   for (const Plan& plan : plans->plans) all = all || (plans->multi() && core_.ends_meaning(plan));
   const auto more = [&](const Plan& plan) {
-    return all || core_.fetches_portal(plan) || core_.prepares_code(plan, entry);
+    return all || core_.fetches_portal(plan) || core_.prepares_code(plan, entry) ||
+           core_.may_name_temporary_types(plan);
   };
   if (std::none_of(plans->plans.begin(), plans->plans.end(), more)) return plans;
   auto doubted = std::make_shared<PlanSet>(*plans);

@@ -33,7 +33,7 @@ class SimpleQuery {
                                         std::shared_ptr<const PlanSet> plans) const;
   Progress forward(const wire::Frame& frame, const std::shared_ptr<TextEntry>& entry,
                    std::shared_ptr<const PlanSet> plans, bool miss, const ReadRequest& request);
-  Progress answer_cancelled(std::string_view sql);
+  Progress answer_cancelled();
   bool answer_count(const Plan& plan);
   bool answer_deallocate(const Plan& plan);
   void serve();

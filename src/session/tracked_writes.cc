@@ -73,10 +73,7 @@ StatementWrites TrackedWrites::note(const Plan& plan, Names names) {
     writes.ids = std::move(more);
   }
   // Names may mean something else: a write may go elsewhere, a read may be of a view that writes.
-  // Of a text that is not parsed, a temporary table is also a type that the catalog does not know.
-  const bool writes_elsewhere =
-      names != Names::kKnown && (writes.effect == sql::Effect::kWrites ||
-                                 plan.analysis.kind == sql::StatementKind::kUnparsed);
+  const bool writes_elsewhere = names != Names::kKnown && writes.effect == sql::Effect::kWrites;
   if (writes_elsewhere || (names == Names::kHidden && !ends_or_begins(writes.verb))) {
     suspects_catalog_ = true;
     const bool defines = writes.effect == sql::Effect::kDdl;

@@ -15,6 +15,7 @@ namespace pgrecall::sql {
 namespace {
 
 constexpr size_t kNamesMax = 1000;
+constexpr size_t kLevelsMax = 100'000;
 /// NAMEDATALEN - 1: the server cuts longer names off.
 constexpr size_t kNameBytesMax = 63;
 
@@ -25,18 +26,18 @@ constexpr std::array<std::string_view, 8> kWritingWords = {
 /// Reserved words and column name keywords (src/include/parser/kwlist.h): unquoted, none of them
 /// can be the name of a function that somebody defined. But "overlay" and "substring" are looked up
 /// like any name when commas stand between their arguments. Sorted.
-constexpr std::array<std::string_view, 57> kWordsBeforeBracket = {
-    "all",       "and",      "any",    "array",     "as",        "between",   "bit",
-    "case",      "cast",     "char",   "character", "coalesce",  "dec",       "decimal",
-    "default",   "distinct", "else",   "except",    "exists",    "extract",   "float",
-    "from",      "greatest", "group",  "grouping",  "having",    "in",        "intersect",
-    "interval",  "lateral",  "least",  "limit",     "nchar",     "normalize", "not",
-    "nullif",    "numeric",  "offset", "on",        "or",        "position",  "row",
-    "select",    "some",     "then",   "time",      "timestamp", "treat",     "trim",
-    "union",     "using",    "values", "varchar",   "when",      "where",     "with",
-    "xmlelement"};
+constexpr std::array<std::string_view, 58> kWordsBeforeBracket = {
+    "all",      "and",       "any",    "array",     "as",       "between",   "bit",
+    "case",     "cast",      "char",   "character", "coalesce", "dec",       "decimal",
+    "default",  "distinct",  "else",   "except",    "exists",   "extract",   "float",
+    "from",     "greatest",  "group",  "grouping",  "having",   "in",        "intersect",
+    "interval", "lateral",   "least",  "limit",     "nchar",    "normalize", "not",
+    "nullif",   "numeric",   "offset", "on",        "only",     "or",        "position",
+    "row",      "select",    "some",   "then",      "time",     "timestamp", "treat",
+    "trim",     "union",     "using",  "values",    "varchar",  "when",      "where",
+    "with",     "xmlelement"};
 
-/// Words that may be function names, but are not after what stands before them.
+/// Words of clauses, known by the token before them. None is reserved: they may be functions, too.
 struct WordPair {
   std::string_view before;
   std::string_view word;
@@ -114,14 +115,18 @@ struct Name {
   std::string before;  ///< the token before it, folded; empty for a quoted word
 };
 
+/// A bracket behind it belongs to a clause, unless a function has this name.
+bool is_of_clause(const Name& name) {
+  return name.keyword_possible && std::any_of(kPairsBeforeBracket.begin(),
+                                              kPairsBeforeBracket.end(), [&](const WordPair& pair) {
+                                                return pair.before == name.before &&
+                                                       pair.word == name.text;
+                                              });
+}
+
 /// A bracket behind it calls nothing.
 bool is_of_grammar(const Name& name) {
-  if (!name.keyword_possible) return false;
-  return listed(kWordsBeforeBracket, name.text) ||
-         std::any_of(kPairsBeforeBracket.begin(), kPairsBeforeBracket.end(),
-                     [&](const WordPair& pair) {
-                       return pair.before == name.before && pair.word == name.text;
-                     });
+  return (name.keyword_possible && listed(kWordsBeforeBracket, name.text)) || is_of_clause(name);
 }
 
 bool call_is_safe(const Name& name, bool (*known_safe)(std::string_view)) {
@@ -146,6 +151,8 @@ class ReadOnlyScan {
     bool relation = false;  ///< the next name is that of a relation
     bool with = false;      ///< in a WITH clause: a comma is followed by a name of its own
     bool named = false;     ///< the next name is one of a WITH clause
+    bool recursive = false;
+    std::string defined;  ///< the last name of the WITH clause, while its query is read
   };
 
   bool take(const Token& token);
@@ -155,13 +162,16 @@ class ReadOnlyScan {
   void close_name(std::string_view next);
   void add_operator(std::string_view text);
   bool readable(const Token& token) const;
+  bool is_with_name(const std::string& name) const;
+  void end_with_query();
   Level& level() { return levels_.back(); }
 
   TokenScanner scanner_;
   bool (*known_safe_)(std::string_view);
   TokenNames* names_;
   std::vector<Level> levels_{Level{}};
-  std::set<std::string> with_names_;
+  /// Of the WITH clauses around, each with the number of brackets that it is in.
+  std::vector<std::pair<std::string, size_t>> with_names_;
   Name name_;
   Name qualifier_;
   std::string before_;
@@ -186,6 +196,17 @@ void ReadOnlyScan::add_operator(std::string_view text) {
   if (!names_->operators.contains(text)) names_->operators.emplace(text);
 }
 
+bool ReadOnlyScan::is_with_name(const std::string& name) const {
+  return std::any_of(with_names_.begin(), with_names_.end(),
+                     [&](const auto& known) { return known.first == name; });
+}
+
+/// A query of a WITH clause is known behind it; inside, too, if the clause is RECURSIVE.
+void ReadOnlyScan::end_with_query() {
+  std::string& defined = level().defined;
+  if (!defined.empty()) with_names_.emplace_back(std::exchange(defined, {}), levels_.size());
+}
+
 /// The clause that a keyword begins or ends.
 void ReadOnlyScan::structure(const std::string& word) {
   Level& now = level();
@@ -194,17 +215,19 @@ void ReadOnlyScan::structure(const std::string& word) {
   const bool compares = std::exchange(
       compares_, word == "distinct" && (name_.before == "is" || name_.before == "not"));
   if (word == "select") {
-    now = Level{false, true};
+    end_with_query();
+    now = Level{.begins = false, .select = true};
   } else if (word == "from" && now.select && !compares) {
     now.from = now.relation = true;
   } else if (word == "join" || word == "table") {
     now.relation = true;
     name_.type_possible = word == "join";
   } else if (word == "with" && now.begins) {
-    now = Level{false, false, false, false, true, true};
+    now = Level{.begins = false, .with = true, .named = true};
   } else if (listed(kAfterFrom, word)) {
     now.from = now.relation = false;
   } else {
+    now.recursive |= word == "recursive" && name_.before == "with";
     name_.structural =
         word == "only" || word == "lateral" || (word == "recursive" && name_.before == "with");
   }
@@ -225,14 +248,20 @@ void ReadOnlyScan::close_name(std::string_view next) {
   if (name_.structural) return;
   Level& now = level();
   if (next == "(" && is_of_grammar(name_)) {
-    if (name_.text == "values") now.relation = false;
+    now.relation = false;  // an expression in a FROM list, such as coalesce(t.f, 1)
+    if (is_of_clause(name_) && names_ != nullptr) {
+      names_->names.insert({TokenNames::Place::kClause, {}, name_.text});
+    }
     return;
   }
   const bool of_with = std::exchange(now.named, false);
   bool relation = std::exchange(now.relation, false);
   if (names_ == nullptr) return;
-  if (of_with) with_names_.insert(name_.text);
-  if (!name_.after_dot && with_names_.contains(name_.text)) relation = false;
+  if (of_with) {
+    now.defined = name_.text;
+    if (now.recursive) end_with_query();
+  }
+  if (!name_.after_dot && is_with_name(name_.text)) relation = false;
   TokenNames::Name found;
   found.place = next == "("       ? TokenNames::Place::kCalled
                 : relation        ? TokenNames::Place::kRelation
@@ -280,11 +309,16 @@ bool ReadOnlyScan::punctuation(std::string_view text) {
     Level inner;
     inner.relation = text == "(" && level().relation;
     level().relation = level().begins = false;
+    if (levels_.size() >= kLevelsMax) return false;
     levels_.push_back(inner);
   } else if (text == ")" || text == "]") {
     if (levels_.size() == 1) return false;
     levels_.pop_back();
+    while (!with_names_.empty() && with_names_.back().second > levels_.size()) {
+      with_names_.pop_back();
+    }
   } else if (text == ",") {
+    if (level().with) end_with_query();
     level().named = level().with;
     level().relation = level().from;
   }
@@ -300,6 +334,7 @@ bool ReadOnlyScan::take(const Token& token) {
   const bool is_punctuation = token.kind == TokenKind::kPunctuation;
   if (is_punctuation && !punctuation(token.text)) return false;
   if (token.kind == TokenKind::kOperator) add_operator(token.text);
+  if (!is_punctuation) level().relation = false;  // no relation begins with it
   name_ = Name{};
   compares_ = false;
   before_ = is_punctuation ? std::string(token.text) : "";

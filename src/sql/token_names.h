@@ -13,6 +13,7 @@ struct TokenNames {
   enum class Place : uint8_t {
     kPlain,     ///< a column, an alias, a type, a word of the grammar
     kCalled,    ///< before a bracket
+    kClause,    ///< before a bracket: a word of a clause, or a function that users called so
     kSelected,  ///< after a dot and no relation: a column, or a function or type applied to a row
     kRelation,  ///< in FROM and no name of a WITH clause
   };

@@ -47,18 +47,23 @@ class TokenJudge {
   }
 
   void judge_name(const TokenNames::Name& found) {
+    if (found.place == Place::kClause) return judge_function(found.name, kAnyNumber);
     if (found.place == Place::kCalled) {
       judge_code(names_.judge_call({{}, found.qualifier, found.name}, kAnyNumber, facts_),
                  found.name + "()");
       return judge_type(found.name);  // f('x') is a cast if no function fits
     }
     // t.f means f(t) if t has no column f (xfunc: functional notation).
-    if (found.place == Place::kSelected && !names_.catalog().functions_named(found.name).empty()) {
-      const NameScope::Judged judged = names_.judge_call({{}, {}, found.name}, 1, facts_);
-      if (judged.function != nullptr) judge_code(judged, found.name + "()");
-    }
+    if (found.place == Place::kSelected) judge_function(found.name, 1);
     read(found);
     if (found.place != Place::kRelation) judge_type(found.name);
+  }
+
+  /// A word that calls the function of its name if there is one.
+  void judge_function(const std::string& name, int arguments) {
+    if (names_.catalog().functions_named(name).empty()) return;
+    const NameScope::Judged judged = names_.judge_call({{}, {}, name}, arguments, facts_);
+    if (judged.function != nullptr) judge_code(judged, name + "()");
   }
 
   /// Whatever may be a relation is read; an unknown one may be a view that calls anything.

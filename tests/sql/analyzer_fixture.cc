@@ -434,7 +434,8 @@ Catalog build(int server_version_num) {
 
 /// Things of users that are called like words of the grammar or like built-in functions.
 void add_odd_names(Builder& b) {
-  for (const char* word : {"substring", "overlay"}) b.function(word, 'v', 1, "int4");
+  for (const char* word : {"substring", "overlay", "over", "filter", "join_up"})
+    b.function(word, 'v', 1, "int4");
   for (const char* word : {"values", "recursive"}) {
     b.view(word, "id int4", " SELECT public.log_it(1) AS id;");
   }

@@ -100,6 +100,9 @@ constexpr const char* kRunsCode[] = {
     "SELECT * FROM tenant.nowhere",
     "SELECT * FROM (nowhere)",
     "WITH a AS (SELECT 1) SELECT * FROM nowhere",
+    "WITH nowhere AS (SELECT * FROM nowhere) SELECT * FROM nowhere",
+    "WITH a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a",
+    "SELECT * FROM (WITH a AS (SELECT 1) SELECT * FROM a) s, a",
     "SELECT 1 AS distinct FROM nowhere",
     "SELECT b.distinct FROM nowhere b",
     "SELECT values FROM nowhere",
@@ -160,15 +163,23 @@ TEST(Unparsed, Case07_TheSameTextsAreOpaqueWhenParsed) {
 }
 
 // Words of the grammar that are names as well, where the grammar allows it.
-constexpr const char* kOddNames[] = {"SELECT substring(1)",
-                                     "SELECT overlay(1)",
-                                     "SELECT * FROM values",
-                                     "SELECT * FROM recursive",
-                                     "SELECT 'x'::join",
-                                     "SELECT CAST('x' AS join)",
-                                     "SELECT abs('x')",
-                                     "SELECT t.abs FROM lower('x') t",
-                                     "SELECT 1 AS from, twice 'x'"};
+constexpr const char* kOddNames[] = {
+    "SELECT substring(1)",
+    "SELECT overlay(1)",
+    "SELECT * FROM values",
+    "SELECT * FROM recursive",
+    "SELECT 'x'::join",
+    "SELECT CAST('x' AS join)",
+    "SELECT abs('x')",
+    "SELECT t.abs FROM lower('x') t",
+    "SELECT 1 AS from, twice 'x'",
+    "SELECT DISTINCT ON (1) over(1)",
+    "SELECT DISTINCT ON (1) filter(1)",
+    "SELECT t.join_up FROM lower('x') t",
+    "SELECT * FROM lower('x') t, coalesce(t.join_up, 1) c",
+    "SELECT * FROM lower('x') t, greatest(1, t.join_up) c",
+    "SELECT * FROM lower('x') tenant, coalesce(tenant.twice, 'x') c",
+    "SELECT NULL::int = t.join_up FROM lower('x') t"};
 
 TEST(Unparsed, Case07_WordsOfTheGrammarThatAreNamesAreJudged) {
   ResolveScope scope = public_scope();
