@@ -1,6 +1,7 @@
 """The scripts that a newcomer runs, where their machine is not as expected."""
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -39,38 +40,135 @@ def test_a_suite_removes_no_folder_but_its_own(tmp_path, suite):
     assert done.returncode == 1 and "is no release" in done.stderr
 
 
-APT = """#!/bin/sh
-[ "$1 $2" != "-q --no-install-recommends" ] || shift 2
-[ "$1" = install ] || exit 0
-[ ! -e "$STATE/installing" ] || { echo "the lock is held" >&2; exit 100; }
-touch "$STATE/installing"
-until [ -e "$STATE/go" ]; do sleep 0.01; done
-[ -e /usr/sbin/policy-rc.d ] && touch "$STATE/guarded"
-rm "$STATE/installing"
-"""
+# Stand-ins. apt-get holds a lock as the true one does, installs when it is let go, and records.
+PROGRAMS = {
+    "apt-get": """
+        [ "$1 $2" != "-q --no-install-recommends" ] || shift 2
+        [ "$1" = install ] || exit 0
+        echo "$*" >>"$STATE/apt-calls"
+        [ ! -e "$STATE/size" ] || { cat "$STATE/size"; exit 1; }
+        [ ! -e "$STATE/installing" ] || { echo "the lock is held" >&2; exit 100; }
+        touch "$STATE/installing"
+        until [ -e "$STATE/go" ]; do sleep 0.01; done
+        [ -e /usr/sbin/policy-rc.d ] && touch "$STATE/guarded"
+        mkdir -p /usr/lib/systemd/system
+        touch /etc/init.d/redis-server /usr/lib/systemd/system/redis-server.service
+        touch "$STATE/installed"
+        rm "$STATE/installing"
+        """,
+    "dpkg-query": """
+        [ ! -e "$STATE/installed" ] || "$SCRIPTS/bootstrap" --for bench --list | sed 's/^/installed /'
+        """,
+    "systemctl": 'echo "$*" >>"$STATE/systemctl-calls"\n',
+}
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a place of one's own for policy-rc.d needs root")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="a place of one's own for policy-rc.d needs root")
-def test_a_second_bootstrap_does_not_uncover_the_services_of_the_first(tmp_path):
-    """Both are told that nothing is installed; apt-get is a stand-in that holds a lock as the true one does."""
-    programs, state, sbin = tmp_path / "bin", tmp_path / "state", tmp_path / "sbin"
-    for folder in (programs, state, sbin):
-        folder.mkdir()
-    for name, text in (("apt-get", APT), ("dpkg-query", "#!/bin/sh\n"), ("systemctl", "#!/bin/sh\n")):
-        (programs / name).write_text(text)
-        (programs / name).chmod(0o755)
-    script = """
-        mount --bind "$1" /usr/sbin
-        "$2" --for build & first=$!
+class Machine:
+    """A machine with stand-ins, its own /usr/sbin, /etc/init.d and /usr/local/lib, and no other unit."""
+
+    def __init__(self, folder):
+        self.state, self.programs = folder / "state", folder / "bin"
+        self.sbin, self.init_d, self.local = folder / "sbin", folder / "init.d", folder / "local"
+        for each in (self.state, self.programs, self.sbin, self.init_d, self.local):
+            each.mkdir()
+        for name, text in PROGRAMS.items():
+            self.add_program(name, text)
+
+    def add_program(self, name, text):
+        (self.programs / name).write_text("#!/bin/sh\n" + text)
+        (self.programs / name).chmod(0o755)
+
+    def run(self, script):
+        """Runs the lines with "$bootstrap" and "$STATE" set."""
+        places = f"mount --bind {self.sbin} /usr/sbin; mount --bind {self.init_d} /etc/init.d\n" \
+                 f"mount --bind {self.local} /usr/local/lib\n" \
+                 "mkdir -p /usr/lib/systemd; for each in /usr/lib/systemd /etc/systemd /run/systemd; do\n" \
+                 "  [ ! -d $each ] || mount -t tmpfs tmpfs $each; done\n"
+        environment = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}", "STATE": str(self.state),
+                       "SCRIPTS": str(SCRIPTS), "bootstrap": str(SCRIPTS / "bootstrap")}
+        return subprocess.run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c",
+                               places + script], check=False, timeout=60, env=environment, capture_output=True, text=True)
+
+    def said(self, name):
+        path = self.state / name
+        return path.read_text() if path.exists() else ""
+
+    @property
+    def policy(self):
+        return self.sbin / "policy-rc.d"
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path)
+
+
+@needs_root
+def test_a_second_bootstrap_does_not_uncover_the_services_of_the_first(machine):
+    """Both begin when nothing is installed."""
+    done = machine.run("""
+        "$bootstrap" --for demo & first=$!
         until [ -e "$STATE/installing" ]; do sleep 0.01; done
-        "$2" --for build >"$STATE/second" 2>&1 & second=$!
+        "$bootstrap" --for demo >"$STATE/second" 2>&1 & second=$!
         until grep -q -e waiting -e "lock is held" "$STATE/second"; do sleep 0.01; done
         kill -0 $second 2>/dev/null && grep -q waiting "$STATE/second" || wait $second
         touch "$STATE/go"
-        wait $first && wait $second"""
-    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "STATE": str(state)}
-    done = subprocess.run(["unshare", "--mount", "bash", "-c", script, "bash", sbin, SCRIPTS / "bootstrap"],
-                          check=False, timeout=60, env=environment)
-    assert (state / "guarded").exists(), (state / "second").read_text()
-    assert done.returncode == 0
-    assert not (sbin / "policy-rc.d").exists()
+        wait $first && wait $second""")
+    assert (machine.state / "guarded").exists(), machine.said("second")
+    assert done.returncode == 0, done.stderr
+    assert not machine.policy.exists()
+    assert "--no-remove" in machine.said("apt-calls")
+
+
+@needs_root
+def test_a_killed_bootstrap_whose_apt_installs_everything_is_cleaned_up_by_the_next(machine):
+    done = machine.run("""
+        "$bootstrap" --for demo & first=$!
+        until [ -e "$STATE/installing" ]; do sleep 0.01; done
+        kill -KILL $first
+        wait $first; echo $? >"$STATE/first"
+        "$bootstrap" --for demo >"$STATE/second" 2>&1 & second=$!
+        until grep -q waiting "$STATE/second" || ! kill -0 $second 2>/dev/null; do sleep 0.01; done
+        touch "$STATE/go"
+        wait $second""")
+    assert machine.said("first") == f"{128 + signal.SIGKILL}\n"
+    assert "waiting" in machine.said("second") and "installing" not in machine.said("second")
+    assert (machine.state / "guarded").exists(), "the policy of the first was removed under its apt-get"
+    assert done.returncode == 0, machine.said("second")
+    assert not machine.policy.exists()
+    assert machine.said("systemctl-calls").split("\n")[0] == "disable --quiet redis-server.service"
+
+
+@needs_root
+@pytest.mark.parametrize("place", ["local/systemd/system/redis-server.service", "init.d/redis-server", None])
+def test_a_service_that_was_there_before_stays_enabled(machine, tmp_path, place):
+    if place:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).touch()
+    done = machine.run('touch "$STATE/go"; "$bootstrap" --for demo')
+    assert done.returncode == 0, done.stderr
+    assert ("redis-server" in machine.said("systemctl-calls")) == (place is None)
+
+
+@needs_root
+@pytest.mark.parametrize("answer", ["Need to get 12 MB of archives.\nAfter this operation, 90 MB of additional disk space "
+                                    "will be used.\nAbort.\n", ""])
+def test_a_size_that_apt_does_not_tell_is_an_error(machine, answer):
+    (machine.state / "size").write_text(answer)
+    done = machine.run('"$bootstrap" --for demo --size')
+    assert (done.returncode == 0) == bool(answer)
+    assert ("12 MB to download, 90 MB on disk" in done.stdout) == bool(answer)
+    assert ("cannot install" in done.stderr) == (not answer)
+
+
+@needs_root
+def test_an_ordinary_user_needs_rights_only_for_what_is_to_be_done(machine):
+    machine.add_program("id", "echo ${AS-1000}\n")
+    machine.add_program("sudo", 'echo "$*" >>"$STATE/sudo-calls"; AS=0 exec "$@"\n')
+    done = machine.run('touch "$STATE/installed"; "$bootstrap" --for demo && "$bootstrap" --for demo --size')
+    assert (done.returncode, done.stdout, machine.said("sudo-calls")) == (0, "nothing is missing\n", "")
+    done = machine.run('rm "$STATE/installed"; touch "$STATE/go"; "$bootstrap" --for demo')
+    assert done.returncode == 0, done.stderr
+    assert machine.said("sudo-calls") == f"{SCRIPTS}/bootstrap --for demo\n"
+    assert (machine.state / "installed").exists() and not machine.policy.exists()
