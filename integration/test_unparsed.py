@@ -41,7 +41,8 @@ def coded(env):
         "CREATE DOMAIN {domain} AS text CHECK ({write}())",
         'CREATE OR REPLACE FUNCTION "substring"(int) RETURNS boolean LANGUAGE sql AS \'SELECT {write}()\'',
         'CREATE OR REPLACE VIEW "values" AS SELECT {write}() AS done', 'GRANT SELECT ON "values" TO PUBLIC',
-        'DROP DOMAIN IF EXISTS "join", abs', 'CREATE DOMAIN "join" AS text CHECK ({write}())', "CREATE DOMAIN abs AS text CHECK ({write}())",
+        'DROP DOMAIN IF EXISTS "join", abs', 'CREATE DOMAIN "join" AS text CHECK ({write}())',
+        "CREATE DOMAIN abs AS text CHECK ({write}())",
         "CREATE TABLE {secured} AS SELECT 1 AS id", "GRANT ALL ON {secured} TO PUBLIC", "CREATE ROLE {reader}",
         "CREATE POLICY p ON {secured} USING ({write}())", "ALTER TABLE {secured} ENABLE ROW LEVEL SECURITY")))
     env.settle()
