@@ -8,6 +8,7 @@ import pytest
 
 from support.pgrecall import ROOT
 from support.postgres import installed_servers
+from support.waiting import wait_until
 
 SCRIPTS = ROOT / "scripts"
 
@@ -38,6 +39,88 @@ def test_a_suite_removes_no_folder_but_its_own(tmp_path, suite):
                           env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
     assert mine.is_dir()
     assert done.returncode == 1 and "is no release" in done.stderr
+
+
+HANG = f"sleep 5000.{os.getpid()}"
+
+
+class Suites:
+    """A tree with the suites of an empty Debian; debootstrap and the answer of apt-get are stand-ins."""
+
+    def __init__(self, folder):
+        self.folder, self.tree = folder, folder / "tree"
+        self.root = self.tree / "build" / "fresh" / "bookworm"
+        shutil.copytree(SCRIPTS, self.tree / "scripts")
+        for words in (["init", "-q"], ["-c", "user.name=x", "-c", "user.email=x", "commit", "-q", "--allow-empty", "-m", "x"]):
+            subprocess.run(["git", "-C", self.tree, *words], check=True)
+        self.stand_in("apt-get", "echo http://mirror.test/debian Debian main")
+        self.stand_in("debootstrap", 'mkdir -p "$3/etc"')
+
+    def stand_in(self, name, text):
+        path = self.folder / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def start(self, *arguments):
+        return subprocess.Popen([self.tree / "scripts" / "verify.d" / "fresh", *arguments], text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env={**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"})
+
+    def run(self, *arguments):
+        started = self.start(*arguments)
+        out, err = started.communicate(timeout=60)
+        return started.returncode, out, err
+
+    def start_endless(self):
+        """A run that hangs in its first step, with a process of its own in the background."""
+        self.stand_in("debootstrap", f'{HANG} &\nmount -t tmpfs tmpfs "$3"\ntouch "{self.folder}/hangs"\n{HANG}')
+        started = self.start()
+        wait_until((self.folder / "hangs").exists, "the first step")
+        return started
+
+
+def sleepers():
+    return subprocess.run(["pgrep", "-fc", f"^{HANG}"], stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
+
+
+@pytest.fixture
+def suites(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("the suites of an empty Debian need root")
+    return Suites(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_a_signal_ends_a_suite_and_all_that_it_started(suites, number):
+    started = suites.start_endless()
+    assert sleepers() == "2"
+    started.send_signal(number)
+    out, _ = started.communicate(timeout=30)
+    assert started.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    wait_until(lambda: sleepers() == "0", "its processes end") if number == signal.SIGKILL else None
+    assert sleepers() == "0" and "scripts/test" not in out
+    assert number == signal.SIGKILL or not suites.root.exists()
+
+
+def test_two_suites_do_not_share_a_folder(suites):
+    first = suites.start_endless()
+    status, _, said = suites.run()
+    assert status == 1 and "another run uses" in said
+    assert suites.root.is_dir() and first.poll() is None
+    first.terminate()
+    first.communicate(timeout=30)
+
+
+def test_a_suite_whose_mounts_fail_ends_there(suites):
+    status, said, _ = suites.run()
+    assert status == 1 and "not run: no system" in said
+    assert not suites.root.exists()
+
+
+def test_a_mirror_that_debootstrap_cannot_read_is_named(suites):
+    suites.stand_in("apt-get", "echo mirror+file:/etc/apt/mirrors/debian.list Debian main")
+    status, _, said = suites.run()
+    assert status == 1 and "mirror+file:/etc/apt/mirrors/debian.list; allowed: http" in said
 
 
 # Stand-ins. apt-get holds a lock as the true one does, installs when it is let go, and records.
