@@ -33,5 +33,5 @@ COPY --from=build /src/build/release/pgrecall /usr/local/bin/pgrecall
 COPY docker/pgrecall-entrypoint.sh /usr/local/bin/pgrecall-entrypoint
 USER pgrecall
 EXPOSE 6432 6433
+# Without arguments it serves if PGRECALL_* variables are set, else it shows the help.
 ENTRYPOINT ["pgrecall-entrypoint"]
-CMD ["--help"]

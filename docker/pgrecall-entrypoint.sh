@@ -2,7 +2,8 @@
 # Starts pgrecall with a configuration made of the environment, so that a password may hold any character:
 #   PGRECALL_UPSTREAM_HOST, _PORT, _USER, _PASSWORD   the primary and the control role
 #   PGRECALL_REDIS_URL                                the second tier
-# Arguments are passed on and override it. Without any of these variables nothing is written.
+# Arguments are passed on and override it; without arguments it serves on every address of the container.
+# Without any of these variables nothing is written, and without arguments too the help is shown.
 set -euo pipefail
 
 # A TOML basic string of any text: quote, backslash and control characters are escaped.
@@ -19,7 +20,8 @@ toml_string() {
 }
 
 configuration() {
-  if [[ -n ${PGRECALL_UPSTREAM_HOST+x}${PGRECALL_UPSTREAM_PORT+x}${PGRECALL_UPSTREAM_USER+x}${PGRECALL_UPSTREAM_PASSWORD+x} ]]; then
+  local upstream=("${!PGRECALL_UPSTREAM_@}")
+  if ((${#upstream[@]} > 0)); then
     printf '[upstream]\n'
     [[ -z ${PGRECALL_UPSTREAM_HOST+x} ]] || printf 'host = %s\n' "$(toml_string "$PGRECALL_UPSTREAM_HOST")"
     # A number: pgrecall itself says what is wrong with anything else.
@@ -31,8 +33,14 @@ configuration() {
 }
 
 text=$(configuration)
-[[ -n $text ]] || exec pgrecall "$@"
-file=$(mktemp --tmpdir pgrecall.XXXXXX.toml)
-printf '%s\n' "$text" >"$file"
+if [[ -z $text ]]; then
+  (($# > 0)) || set -- --help
+  exec pgrecall "$@"
+fi
+(($# > 0)) || set -- --listen=0.0.0.0:6432 --admin=0.0.0.0:6433
+# A restart replaces the file of the start before.
+file=${TMPDIR:-/tmp}/pgrecall.toml
+rm -f "$file"
+(umask 077 && set -o noclobber && printf '%s\n' "$text" >"$file")
 unset "${!PGRECALL_@}"
 exec pgrecall --config "$file" "$@"

@@ -274,7 +274,8 @@ def test_a_page_is_judged_by_the_least_of_its_repeats():
     assert direct.share == pytest.approx(0.8)
     other = PageCosts("article", False, Cost((0.02,), 0.18, 0), Cost((0.01,), 0.17, 1))
     lines = cost_lines([page, other])
-    assert lines[2].split() == ["search", "1", "of", "2", "300.0", "30.0", "400.0", "20.0", "500.0", "110.0", "4.5x", "80%", "18%"]
+    assert lines[2].split() == ["search", "1", "of", "2", "300.0", "30.0", "400.0", "20.0", "500.0", "110.0",
+                                "4.5x", "80%", "18%"]
     assert '"search" waits for the database for 80%' in " ".join(lines) and '"article" for 10%' in " ".join(lines)
 
 
@@ -320,7 +321,8 @@ def run_script(tmp_path, part, status, *arguments):
 
 @pytest.mark.parametrize("part", ["bootstrap", "build"])
 def test_what_cannot_even_start_is_no_stale_answer(tmp_path, part):
-    assert run_script(tmp_path, part, 1, "--sabotage").returncode == 4
+    done = run_script(tmp_path, part, 1, "--sabotage")
+    assert done.returncode == 4 and ("see below" in done.stdout) == (part == "bootstrap")
 
 
 def test_a_wrong_argument_and_a_question_are_answered_before_anything_is_installed(tmp_path):

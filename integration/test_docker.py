@@ -7,10 +7,12 @@ import stat
 import subprocess
 import tomllib
 
+import psycopg2
 import psycopg2.extensions
 import pytest
 
 from support.pgrecall import ROOT, binary
+from support.postgres import PASSWORD, SUPERUSER
 
 DOCKER = ROOT / "docker"
 HOSTILE = {
@@ -81,7 +83,33 @@ def test_pgrecall_logs_in_with_any_password(entrypoint, server, kind):
 
 
 def test_without_variables_the_arguments_are_all_there_is(entrypoint):
-    assert entrypoint("--help") == ["--help"]
+    assert entrypoint("check-config") == ["check-config"]
+    assert entrypoint() == ["--help"]
+
+
+def test_with_variables_alone_it_serves_and_a_restart_leaves_one_file(entrypoint, tmp_path):
+    first = entrypoint(PGRECALL_UPSTREAM_HOST="before")
+    assert first[2:] == ["--listen=0.0.0.0:6432", "--admin=0.0.0.0:6433"]
+    again = entrypoint(PGRECALL_UPSTREAM_HOST="primary")
+    assert list(tmp_path.glob("*.toml")) == [pathlib.Path(again[1])]
+    assert tomllib.loads(pathlib.Path(again[1]).read_text()) == {"upstream": {"host": "primary"}}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in HOSTILE if kind != "control"])
+def test_the_site_logs_in_with_any_password_which_is_no_argument_of_a_process(server, tmp_path, kind):
+    psql = tmp_path / "psql"
+    psql.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >"{tmp_path}/arguments"\nexec {shutil.which("psql")} "$@"\n')
+    psql.chmod(0o755)
+    try:
+        subprocess.run([DOCKER / "primary-init.sh"], check=True, env={
+            "PATH": f"{tmp_path}:{os.environ['PATH']}", "POSTGRES_USER": SUPERUSER, "SITE_PASSWORD": HOSTILE[kind],
+            "PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGDATABASE": "postgres", "PGPASSWORD": PASSWORD})
+        assert HOSTILE[kind] not in (tmp_path / "arguments").read_text()
+        psycopg2.connect(host="127.0.0.1", port=server.port, dbname="publication", user="publication",
+                         password=HOSTILE[kind]).close()
+    finally:
+        for what in ("DATABASE", "ROLE"):
+            server.sql("postgres", f"DROP {what} IF EXISTS publication")
 
 
 def test_every_library_of_the_program_is_in_a_package_that_is_found():

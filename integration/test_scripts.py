@@ -1,12 +1,14 @@
 """The scripts that a newcomer runs, where their machine is not as expected."""
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
 
 from support.pgrecall import ROOT
 from support.postgres import installed_servers
+from support.waiting import wait_until
 
 SCRIPTS = ROOT / "scripts"
 
@@ -39,38 +41,217 @@ def test_a_suite_removes_no_folder_but_its_own(tmp_path, suite):
     assert done.returncode == 1 and "is no release" in done.stderr
 
 
-APT = """#!/bin/sh
-[ "$1 $2" != "-q --no-install-recommends" ] || shift 2
-[ "$1" = install ] || exit 0
-[ ! -e "$STATE/installing" ] || { echo "the lock is held" >&2; exit 100; }
-touch "$STATE/installing"
-until [ -e "$STATE/go" ]; do sleep 0.01; done
-[ -e /usr/sbin/policy-rc.d ] && touch "$STATE/guarded"
-rm "$STATE/installing"
-"""
+HANG = f"sleep 5000.{os.getpid()}"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="a place of one's own for policy-rc.d needs root")
-def test_a_second_bootstrap_does_not_uncover_the_services_of_the_first(tmp_path):
-    """Both are told that nothing is installed; apt-get is a stand-in that holds a lock as the true one does."""
-    programs, state, sbin = tmp_path / "bin", tmp_path / "state", tmp_path / "sbin"
-    for folder in (programs, state, sbin):
-        folder.mkdir()
-    for name, text in (("apt-get", APT), ("dpkg-query", "#!/bin/sh\n"), ("systemctl", "#!/bin/sh\n")):
-        (programs / name).write_text(text)
-        (programs / name).chmod(0o755)
-    script = """
-        mount --bind "$1" /usr/sbin
-        "$2" --for build & first=$!
+class Suites:
+    """A tree with the suites of an empty Debian; debootstrap and the answer of apt-get are stand-ins."""
+
+    def __init__(self, folder):
+        self.folder, self.tree = folder, folder / "tree"
+        self.root = self.tree / "build" / "fresh" / "bookworm"
+        shutil.copytree(SCRIPTS, self.tree / "scripts")
+        for words in (["init", "-q"], ["-c", "user.name=x", "-c", "user.email=x", "commit", "-q", "--allow-empty", "-m", "x"]):
+            subprocess.run(["git", "-C", self.tree, *words], check=True)
+        self.stand_in("apt-get", "echo http://mirror.test/debian Debian main")
+        self.stand_in("debootstrap", 'mkdir -p "$3/etc"')
+
+    def stand_in(self, name, text):
+        path = self.folder / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def start(self, *arguments):
+        return subprocess.Popen([self.tree / "scripts" / "verify.d" / "fresh", *arguments], text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env={**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"})
+
+    def run(self, *arguments):
+        started = self.start(*arguments)
+        out, err = started.communicate(timeout=60)
+        return started.returncode, out, err
+
+    def start_endless(self):
+        """A run that hangs in its first step, with a process of its own in the background."""
+        self.stand_in("debootstrap", f'{HANG} &\nmount -t tmpfs tmpfs "$3"\ntouch "{self.folder}/hangs"\n{HANG}')
+        started = self.start()
+        wait_until((self.folder / "hangs").exists, "the first step")
+        return started
+
+
+def sleepers():
+    return subprocess.run(["pgrep", "-fc", f"^{HANG}"], stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
+
+
+@pytest.fixture
+def suites(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("the suites of an empty Debian need root")
+    return Suites(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_a_signal_ends_a_suite_and_all_that_it_started(suites, number):
+    started = suites.start_endless()
+    assert sleepers() == "2"
+    started.send_signal(number)
+    out, _ = started.communicate(timeout=30)
+    assert started.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    wait_until(lambda: sleepers() == "0", "its processes end") if number == signal.SIGKILL else None
+    assert sleepers() == "0" and "scripts/test" not in out
+    assert number == signal.SIGKILL or not suites.root.exists()
+
+
+def test_two_suites_do_not_share_a_folder(suites):
+    first = suites.start_endless()
+    status, _, said = suites.run()
+    assert status == 1 and "another run uses" in said
+    assert suites.root.is_dir() and first.poll() is None
+    first.terminate()
+    first.communicate(timeout=30)
+
+
+def test_a_suite_whose_mounts_fail_ends_there(suites):
+    status, said, _ = suites.run()
+    assert status == 1 and "not run: no system" in said
+    assert not suites.root.exists()
+
+
+def test_a_mirror_that_debootstrap_cannot_read_is_named(suites):
+    suites.stand_in("apt-get", "echo mirror+file:/etc/apt/mirrors/debian.list Debian main")
+    status, _, said = suites.run()
+    assert status == 1 and "mirror+file:/etc/apt/mirrors/debian.list; allowed: http" in said
+
+
+# Stand-ins. apt-get holds a lock as the true one does, installs when it is let go, and records.
+PROGRAMS = {
+    "apt-get": """
+        [ "$1 $2" != "-q --no-install-recommends" ] || shift 2
+        [ "$1" = install ] || exit 0
+        echo "$*" >>"$STATE/apt-calls"
+        [ ! -e "$STATE/size" ] || { cat "$STATE/size"; exit 1; }
+        [ ! -e "$STATE/installing" ] || { echo "the lock is held" >&2; exit 100; }
+        touch "$STATE/installing"
+        until [ -e "$STATE/go" ]; do sleep 0.01; done
+        [ -e /usr/sbin/policy-rc.d ] && touch "$STATE/guarded"
+        mkdir -p /usr/lib/systemd/system
+        touch /etc/init.d/redis-server /usr/lib/systemd/system/redis-server.service
+        touch "$STATE/installed"
+        rm "$STATE/installing"
+        """,
+    "dpkg-query": """
+        [ ! -e "$STATE/installed" ] || "$SCRIPTS/bootstrap" --for bench --list | sed 's/^/installed /'
+        """,
+    "systemctl": 'echo "$*" >>"$STATE/systemctl-calls"\n',
+}
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a place of one's own for policy-rc.d needs root")
+
+
+class Machine:
+    """A machine with stand-ins, its own /usr/sbin, /etc/init.d and /usr/local/lib, and no other unit."""
+
+    def __init__(self, folder):
+        self.state, self.programs = folder / "state", folder / "bin"
+        self.sbin, self.init_d, self.local = folder / "sbin", folder / "init.d", folder / "local"
+        for each in (self.state, self.programs, self.sbin, self.init_d, self.local):
+            each.mkdir()
+        for name, text in PROGRAMS.items():
+            self.add_program(name, text)
+
+    def add_program(self, name, text):
+        (self.programs / name).write_text("#!/bin/sh\n" + text)
+        (self.programs / name).chmod(0o755)
+
+    def run(self, script):
+        """Runs the lines with "$bootstrap" and "$STATE" set."""
+        places = f"mount --bind {self.sbin} /usr/sbin; mount --bind {self.init_d} /etc/init.d\n" \
+                 f"mount --bind {self.local} /usr/local/lib\n" \
+                 "mkdir -p /usr/lib/systemd; for each in /usr/lib/systemd /etc/systemd /run/systemd; do\n" \
+                 "  [ ! -d $each ] || mount -t tmpfs tmpfs $each; done\n"
+        environment = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}", "STATE": str(self.state),
+                       "SCRIPTS": str(SCRIPTS), "bootstrap": str(SCRIPTS / "bootstrap")}
+        return subprocess.run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c",
+                               places + script], check=False, timeout=60, env=environment, capture_output=True, text=True)
+
+    def said(self, name):
+        path = self.state / name
+        return path.read_text() if path.exists() else ""
+
+    @property
+    def policy(self):
+        return self.sbin / "policy-rc.d"
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path)
+
+
+@needs_root
+def test_a_second_bootstrap_does_not_uncover_the_services_of_the_first(machine):
+    """Both begin when nothing is installed."""
+    done = machine.run("""
+        "$bootstrap" --for demo & first=$!
         until [ -e "$STATE/installing" ]; do sleep 0.01; done
-        "$2" --for build >"$STATE/second" 2>&1 & second=$!
+        "$bootstrap" --for demo >"$STATE/second" 2>&1 & second=$!
         until grep -q -e waiting -e "lock is held" "$STATE/second"; do sleep 0.01; done
         kill -0 $second 2>/dev/null && grep -q waiting "$STATE/second" || wait $second
         touch "$STATE/go"
-        wait $first && wait $second"""
-    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "STATE": str(state)}
-    done = subprocess.run(["unshare", "--mount", "bash", "-c", script, "bash", sbin, SCRIPTS / "bootstrap"],
-                          check=False, timeout=60, env=environment)
-    assert (state / "guarded").exists(), (state / "second").read_text()
-    assert done.returncode == 0
-    assert not (sbin / "policy-rc.d").exists()
+        wait $first && wait $second""")
+    assert (machine.state / "guarded").exists(), machine.said("second")
+    assert done.returncode == 0, done.stderr
+    assert not machine.policy.exists()
+    assert "--no-remove" in machine.said("apt-calls")
+
+
+@needs_root
+def test_a_killed_bootstrap_whose_apt_installs_everything_is_cleaned_up_by_the_next(machine):
+    done = machine.run("""
+        "$bootstrap" --for demo & first=$!
+        until [ -e "$STATE/installing" ]; do sleep 0.01; done
+        kill -KILL $first
+        wait $first; echo $? >"$STATE/first"
+        "$bootstrap" --for demo >"$STATE/second" 2>&1 & second=$!
+        until grep -q waiting "$STATE/second" || ! kill -0 $second 2>/dev/null; do sleep 0.01; done
+        touch "$STATE/go"
+        wait $second""")
+    assert machine.said("first") == f"{128 + signal.SIGKILL}\n"
+    assert "waiting" in machine.said("second") and "installing" not in machine.said("second")
+    assert (machine.state / "guarded").exists(), "the policy of the first was removed under its apt-get"
+    assert done.returncode == 0, machine.said("second")
+    assert not machine.policy.exists()
+    assert machine.said("systemctl-calls").split("\n")[0] == "disable --quiet redis-server.service"
+
+
+@needs_root
+@pytest.mark.parametrize("place", ["local/systemd/system/redis-server.service", "init.d/redis-server", None])
+def test_a_service_that_was_there_before_stays_enabled(machine, tmp_path, place):
+    if place:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).touch()
+    done = machine.run('touch "$STATE/go"; "$bootstrap" --for demo')
+    assert done.returncode == 0, done.stderr
+    assert ("redis-server" in machine.said("systemctl-calls")) == (place is None)
+
+
+@needs_root
+@pytest.mark.parametrize("answer", ["Need to get 12 MB of archives.\nAfter this operation, 90 MB of additional disk space "
+                                    "will be used.\nAbort.\n", ""])
+def test_a_size_that_apt_does_not_tell_is_an_error(machine, answer):
+    (machine.state / "size").write_text(answer)
+    done = machine.run('"$bootstrap" --for demo --size')
+    assert (done.returncode == 0) == bool(answer)
+    assert ("12 MB to download, 90 MB on disk" in done.stdout) == bool(answer)
+    assert ("cannot install" in done.stderr) == (not answer)
+
+
+@needs_root
+def test_an_ordinary_user_needs_rights_only_for_what_is_to_be_done(machine):
+    machine.add_program("id", "echo ${AS-1000}\n")
+    machine.add_program("sudo", 'echo "$*" >>"$STATE/sudo-calls"; AS=0 exec "$@"\n')
+    done = machine.run('touch "$STATE/installed"; "$bootstrap" --for demo && "$bootstrap" --for demo --size')
+    assert (done.returncode, done.stdout, machine.said("sudo-calls")) == (0, "nothing is missing\n", "")
+    done = machine.run('rm "$STATE/installed"; touch "$STATE/go"; "$bootstrap" --for demo')
+    assert done.returncode == 0, done.stderr
+    assert machine.said("sudo-calls") == f"{SCRIPTS}/bootstrap --for demo\n"
+    assert (machine.state / "installed").exists() and not machine.policy.exists()

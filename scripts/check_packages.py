@@ -86,15 +86,16 @@ def main():
     for path, package in owned.items():
         shown[package].update(name for name in direct if str(path).endswith("/" + name))
     failures = []
-    for package in sorted(shown):
-        if TOOLCHAIN.fullmatch(package):
-            continue
+    names = [package for package in sorted(shown) if not TOOLCHAIN.fullmatch(package)]
+    for package in names:
         print(f"{package}: {' '.join(sorted(shown[package])) or 'through other headers'}")
         if package not in named:
             example = next(path for path in sorted(paths) if owned[path] == package)
             failures.append(f"{package} ({example})")
     if failures:
         return "check_packages: scripts/bootstrap does not name:\n  " + "\n  ".join(failures)
+    counted = sum(owned[path] in names for path in paths)
+    print(f"{counted} headers and libraries of {len(names)} packages, all named by scripts/bootstrap")
     return 0
 
 

@@ -93,7 +93,8 @@ class Demo:
         from . import look
 
         pages = look.page_costs(self.servers, DATABASE)
-        print(f"Each asked for {look.REPEATS} times with no write between; the least of each figure (PostgreSQL's work: the mean):\n")
+        print(f"Each asked for {look.REPEATS} times with no write between; "
+              "the least of each figure (PostgreSQL's work: the mean):\n")
         print("\n".join(report.cost_lines(pages)))
         for page in pages:
             if page.bound:
