@@ -155,6 +155,9 @@ TEST(Load, WhatIsNotBuiltYetIsRefusedByName) {
   expect_problem("[auth]\nmode = \"auth_query\"\n", "\"auth_query\" is not built yet");
   expect_problem("[cache]\nverify = 0.0\n", "test.toml:2: cache.verify is not built yet");
   expect_problem("[feed]\nmax_lag = \"10s\"\n", "test.toml:2: feed.max_lag is not built yet");
+  expect_problem("[feed]\nmode = \"auto\"\n",
+                 "test.toml:2: feed.mode: \"auto\" is not built yet; allowed: \"off\"");
+  EXPECT_TRUE(load("[feed]\nmode = \"off\"\n").ok());
   for (const char* key : {"stale_while_revalidate", "functions_read", "fingerprint", "replica"}) {
     expect_problem(std::string("[[rule]]\ncache = true\n") + key + " = \"30s\"\n",
                    std::string("rule.") + key + " is not built yet");
