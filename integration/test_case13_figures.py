@@ -230,6 +230,13 @@ def test_case13_connections_opened_closed_and_on_their_way(env, seen, server):
     seen(lambda stats: balance(stats) and not pool_of(stats)["opening"], "all have come or gone")
 
 
+def is_still(env):
+    """Every value and look-up that was sent has been answered."""
+    before = env.stats()["redis"]
+    return before["round_trip"]["count"] == env.stats()["redis"]["round_trip"]["count"] \
+        and before["puts"] == env.stats()["redis"]["puts"]
+
+
 def test_case13_redis_refuses_and_is_silent(env, seen, figures, redis_server):
     client, numbers = env.wire(), iter(range(100_000))
 
@@ -241,15 +248,21 @@ def test_case13_redis_refuses_and_is_silent(env, seen, figures, redis_server):
             read()
             return what(stats)
         return met
+    wait_until(lambda: is_still(env), "nothing is under way to Redis")
     redis_server.client().config_set("maxmemory", 1)
-    errors = env.stats()["redis"]["errors"]
-    seen(condition(lambda stats: stats["redis"]["errors"] > errors), "an error of Redis")
+    before = env.stats()["redis"]
+    refused = seen(condition(lambda stats: stats["redis"]["errors"] > before["errors"] + 2), "errors of Redis")
+    assert refused["redis"]["puts"] == before["puts"], "values that Redis refused are not stored"
     redis_server.client().config_set("maxmemory", 0)
     redis_server.pause()
     try:
         silent = seen(condition(lambda stats: stats["redis"]["timeouts"] and not stats["redis"]["available"]),
                       "Redis is silent")
         assert silent["redis"]["why"]
+        away = env.stats()["redis"]
+        tried = seen(condition(lambda stats: stats["redis"]["errors"] > away["errors"]), "a connection that fails")["redis"]
+        assert tried["timeouts"] == away["timeouts"], "its login is not a look-up"
+        assert tried["gets"] == away["gets"], "look-ups that were not sent"
         seen(condition(lambda _: not [path for path in figures.untouched("redis") if "off" not in path and "hits" not in path]),
              "every figure of Redis has moved")
     finally:

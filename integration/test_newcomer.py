@@ -58,8 +58,15 @@ def test_check_config_names_file_and_line_of_a_mistake(file):
     answer = run("check-config", file)
     assert answer.returncode == 2
     assert f"{file}:2: " in answer.stderr
-    assert run("check-config", "/nonexistent.toml").stderr == (
-        "/nonexistent.toml: cannot be opened: No such file or directory\n")
+    missing = run("check-config", "/nonexistent.toml")
+    assert missing.stderr == "/nonexistent.toml: cannot be opened: No such file or directory\n"
+    assert missing.stdout == "", "nothing was checked"
+
+
+def test_a_mistake_on_the_command_line_does_not_repeat_a_secret():
+    answer = run(f"postgres://alice:{SECRET}@127.0.0.1/shop")
+    assert answer.returncode == 2
+    assert SECRET not in answer.stdout + answer.stderr
 
 
 def test_explain_says_that_it_needs_a_server_and_which_it_tried():

@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
   }
   const auto loaded = pgrecall::config::load_file(line.config_path, line.overrides);
   if (!loaded.ok()) {
-    if (line.command == Command::kCheckConfig)
+    if (line.command == Command::kCheckConfig && loaded.checked)
       print(stdout, pgrecall::config::what_was_checked(line) + "\n");
     print(stderr, loaded.message());
     return kBadConfiguration;

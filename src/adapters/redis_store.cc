@@ -74,25 +74,17 @@ bool RedisStore::has_room(size_t bytes) const {
 }
 
 void RedisStore::get(const cache::CacheKeyView& key, Duration patience, GetCallback done) {
-  ++stats_.gets;
   const std::string name = entry_key(key);
-  if (!has_room(name.size())) {
-    ++stats_.refused;
-    done({});
-    return;
-  }
+  if (!has_room(name.size())) return done({});
+  ++stats_.gets;
   append_command(out_, {"GET", name});
   enqueue(Command::Kind::kGet, options_.timeout, patience, std::move(done));
 }
 
 void RedisStore::put(const cache::CacheKeyView& key, std::string_view value,
                      Duration time_to_live) {
-  ++stats_.puts;
   const auto ttl_ms = duration_cast<milliseconds>(time_to_live).count();
-  if (ttl_ms < 1 || value.size() > options_.value_bytes_max || !has_room(value.size())) {
-    ++stats_.refused;
-    return;
-  }
+  if (ttl_ms < 1 || value.size() > options_.value_bytes_max || !has_room(value.size())) return;
   append_command(out_, {"SET", entry_key(key), value, "PX", std::to_string(ttl_ms)});
   enqueue(Command::Kind::kPut, options_.timeout, options_.timeout, nullptr);
 }
@@ -133,12 +125,12 @@ void RedisStore::connect() {
   timer_->start(options_.connect_timeout);
   if (!options_.socket_path.empty()) {
     Result<net::Address> address = net::Address::unix_path(options_.socket_path);
-    if (!address.ok()) return give_up(address.error().message);
+    if (!address.ok()) return fail(address.error().message);
     return connect_to(*address);
   }
   resolution_ = net::resolve(loop_, options_.endpoint, [this](auto addresses) {
     resolution_.reset();
-    if (!addresses.ok()) return give_up(addresses.error().message);
+    if (!addresses.ok()) return fail(addresses.error().message);
     connect_to(addresses->at(tries_++ % addresses->size()));
   });
 }
@@ -167,18 +159,18 @@ void RedisStore::on_readable_bytes(std::string_view bytes) {
   replies_->feed(bytes);
   while (replies_) {
     Result<std::optional<RedisReply>> reply = replies_->next();
-    if (!reply.ok()) return give_up(reply.error().message);
+    if (!reply.ok()) return fail(reply.error().message);
     if (!reply->has_value()) return;
     on_reply(std::move(**reply));
   }
 }
 
 void RedisStore::on_end(int error) {
-  give_up(error == 0 ? "Redis closed the connection" : std::strerror(error));
+  fail(error == 0 ? "Redis closed the connection" : std::strerror(error));
 }
 
 void RedisStore::on_reply(RedisReply reply) {
-  if (commands_.empty()) return give_up("Redis sent a reply that nobody asked for");
+  if (commands_.empty()) return fail("Redis sent a reply that nobody asked for");
   Command command = std::move(commands_.front());
   commands_.pop_front();
   if (command.kind == Command::Kind::kGet || command.kind == Command::Kind::kPut)
@@ -190,36 +182,36 @@ void RedisStore::on_reply(RedisReply reply) {
 void RedisStore::on_login_reply(Command::Kind kind, const RedisReply& reply) {
   const bool refused = reply.kind == RedisReply::Kind::kError;
   if (kind == Command::Kind::kLogin) {
-    if (refused) give_up("Redis refused the login: " + without_arguments(reply.text));
+    if (refused) fail("Redis refused the login: " + without_arguments(reply.text));
     return;
   }
   if (refused && ends_the_connection(reply.text) && !reply.text.starts_with("NOPERM"))
-    return give_up("Redis refused: " + reply.text);
+    return fail("Redis refused: " + reply.text);
   run_id_ = refused ? 0 : run_id_in(reply.text);  // an account may be denied INFO: no run id then
   change_state(State::kReady);
 }
 
 void RedisStore::on_entry_reply(Command& command, RedisReply& reply) {
-  if (when_answered_) when_answered_(loop_.now() - command.asked_at);
   const bool failed = reply.kind == RedisReply::Kind::kError;
   if (failed) {
     ++stats_.errors;
   } else {
     retry_after_ = options_.retry_min;
+    if (command.kind == Command::Kind::kPut) ++stats_.puts;
   }
+  if (when_answered_) when_answered_(loop_.now() - command.asked_at);
   if (command.done) {
     const bool found = reply.kind == RedisReply::Kind::kString;
-    stats_.found += found ? 1 : 0;
     command.done(found ? std::move(reply.text) : std::string());
   }
   if (failed && state_ == State::kReady && ends_the_connection(reply.text))
-    give_up("Redis refused: " + reply.text);
+    give_up("Redis refused: " + reply.text);  // counted as the reply that it is
 }
 
 void RedisStore::on_timer() {
   if (state_ == State::kWaiting) return connect();
   if (!commands_.empty()) return on_look();
-  if (resolution_) give_up("the host name could not be looked up in time");
+  if (resolution_) fail("the host name could not be looked up in time");
 }
 
 void RedisStore::on_look() {
@@ -228,9 +220,9 @@ void RedisStore::on_look() {
   if (late() && stream_) stream_->read_now();
   if (state_ == State::kWaiting) return;  // that was its end
   if (late()) {
+    if (state_ != State::kReady) return fail("Redis did not answer the login in time");
     ++stats_.timeouts;
-    return give_up(state_ == State::kReady ? "Redis did not answer a command in time"
-                                           : "Redis did not answer the login in time");
+    return give_up("Redis did not answer a command in time");
   }
   give_up_impatient();
   if (!commands_.empty()) timer_->start(look_);
@@ -249,10 +241,14 @@ void RedisStore::change_state(State state) {
   if (listener_) listener_(state);
 }
 
+/// An error that no figure has counted yet ends the connection.
+void RedisStore::fail(std::string why) {
+  ++stats_.errors;
+  give_up(std::move(why));
+}
+
 /// Opens the breaker: everything that waits is a miss, and after a pause there is another try.
 void RedisStore::give_up(std::string why) {
-  const bool was_ready = state_ == State::kReady;
-  if (was_ready) ++stats_.losses;
   last_error_ = std::move(why);
   resolution_.reset();
   stream_.reset();

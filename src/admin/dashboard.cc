@@ -53,7 +53,7 @@ td.sql { font: 12px/1.45 ui-monospace, monospace; cursor: pointer; }
 .key span { white-space: nowrap; }
 .bad { color: var(--bad); }
 svg { width: 100%; height: 110px; display: block; }
-#offline { display: none; color: #fff; background: var(--bad); padding: 6px 12px;
+#trouble { display: none; color: #fff; background: var(--bad); padding: 6px 12px;
   border-radius: 6px; }
 /* Where a table has no room each row is a block of its own, each cell under its name. */
 .stacked, .stacked tbody { display: block; }
@@ -79,7 +79,7 @@ svg { width: 100%; height: 110px; display: block; }
 </head>
 <body>
 <main>
-<div id="offline">No answer from the admin port; the numbers below are old.</div>
+<div id="trouble"></div>
 <header><h1>pgrecall</h1><span id="about"></span><span id="fresh"></span></header>
 <div class="tiles" id="tiles"></div>
 <div class="pair">
@@ -115,9 +115,9 @@ const bytes = n => n >= 1073741824 ? (n / 1073741824).toFixed(1) + " GB"
   : n >= 1048576 ? (n / 1048576).toFixed(1) + " MB" : (n / 1024).toFixed(0) + " KB";
 const sum = o => Object.values(o).reduce((a, b) => a + b, 0);
 const words = name => name.replaceAll("_", " ");
-// What nothing was measured for is "-", never a zero.
-const share = (part, whole) => !(part > 0) ? "-" : part < whole / 2000 ? "< 0.1 %"
-  : (100 * part / whole).toFixed(1) + " %";
+// What nothing was measured for is "-", never a zero; a measured zero is one.
+const share = (part, whole) => !(whole > 0) ? "-" : !(part > 0) ? "0 %"
+  : part < whole / 2000 ? "< 0.1 %" : (100 * part / whole).toFixed(1) + " %";
 const digits = n => n >= 100 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2);
 const micros = us => !(us > 0) ? "-" : us >= 1e6 ? digits(us / 1e6) + " s"
   : us >= 1e3 ? digits(us / 1e3) + " ms" : digits(us) + " us";
@@ -134,7 +134,8 @@ function make(tag, text, kind) {
   return node;
 }
 // Columns are [name, kind]: "n" a number, "name", "text" that may be long, "sql", "parts" a bar.
-function fill(id, columns, rows, nothing) {
+// `whole`: how many rows there are, those that the answer leaves out included.
+function fill(id, columns, rows, nothing, whole) {
   const table = el(id), body = make("tbody");
   table.replaceChildren(body);
   if (rows.length === 0) {
@@ -155,6 +156,13 @@ function fill(id, columns, rows, nothing) {
       if (cell instanceof Node) td.append(cell);
       line.append(td);
     });
+    body.append(line);
+  }
+  if (whole > rows.length) {
+    const line = make("tr"), more = whole - rows.length;
+    const cell = make("td", "and " + number(more) + " more", "none");
+    cell.colSpan = columns.length;
+    line.append(cell);
     body.append(line);
   }
 }
@@ -250,9 +258,11 @@ function tables(s) {
        reasons.map(([name, n]) => [words(name), number(n), share(n, s.reads)]), "no read does");
   fill("pools", [["Database", "name"], ["User", "name"], ["Active", "n"], ["Idle", "n"],
                  ["Size", "n"], ["Pinned", "n"], ["Waiting", "n"]],
-       s.pools.map(p => [p.database, p.user, p.active, p.idle, p.size, p.pinned, p.waiting]));
+       s.pools.map(p => [p.database, p.user, p.active, p.idle, p.size, p.pinned, p.waiting]),
+       "nothing yet", s.rows.pools);
   fill("pinned", [["User", "name"], ["Database", "name"], ["For", "n"], ["Why", "text"]],
-       s.pinned.map(p => [p.user, p.database, age(p.seconds), words(p.why)]), "nobody is pinned");
+       s.pinned.map(p => [p.user, p.database, age(p.seconds), words(p.why)]), "nobody is pinned",
+       s.rows.pinned);
   fill("latency", [["", ""], ["p50", "n"], ["p90", "n"], ["p99", "n"], ["p99.9", "n"]],
        [["hit", "hit"], ["miss", "miss"], ["PostgreSQL", "origin"]].map(([name, key]) => {
          const l = s.latency[key];
@@ -266,46 +276,61 @@ function tables(s) {
                  share(f.hits, f.calls), seconds(f.time_saved_seconds),
                  micros(1e3 * f.origin_p50_ms), micros(1e3 * f.origin_p99_ms),
                  why || (f.last_invalidator ? "last invalidated by " + f.last_invalidator : "")];
-       }));
+       }), "nothing yet", s.rows.fingerprints);
   fill("tables", [["Table", "name"], ["", "parts"], ["Reads", "n"], ["Writes", "n"],
                   ["Invalidations", "n"]],
        s.tables.map(t => [t.table, bar(t.hits, t.misses, t.reads - t.hits - t.misses),
-                          number(t.reads), number(t.writes), number(t.invalidations)]));
+                          number(t.reads), number(t.writes), number(t.invalidations)]),
+       "nothing yet", s.rows.tables);
   fill("control", [["Database", "name"], ["Control role", ""], ["Why", "text"]],
        s.control.map(c => [
-         c.database, state(c.connected ? "connected" : "not connected", c.connected), c.error]));
+         c.database, state(c.connected ? "connected" : "not connected", c.connected), c.error]),
+       "nothing yet", s.rows.control);
   fill("redis", [["", ""], ["", "text"]], breaker(s.redis));
 }
 
 let last = null;
+function show(s) {
+  let rate = null;
+  if (last && s.uptime_seconds > last.uptime_seconds) {
+    const dt = s.uptime_seconds - last.uptime_seconds;
+    const per = key => Math.max(0, (s[key] - last[key]) / dt);
+    rate = { hits: per("hits"), misses: per("misses"), bypasses: per("bypasses_total"),
+             queries: per("server_queries") };
+    history.push(rate);
+    if (history.length > kPoints) history.shift();
+  }
+  last = s;
+  el("about").textContent = "version " + s.version + ", up " + age(s.uptime_seconds)
+    + ", cache " + s.cache.mode;
+  el("fresh").textContent = s.freshness.feed === "none"
+    ? "No change feed: writes past pgrecall are seen within "
+      + age(s.freshness.max_age_without_feed_s) + "."
+    : "Change feed: " + s.freshness.feed + ".";
+  el("fresh").title = s.freshness.why;
+  tiles(s, rate);
+  chart();
+  tables(s);
+}
+function say(text) {
+  el("trouble").textContent = text;
+  el("trouble").style.display = text ? "block" : "none";
+}
 async function refresh() {
+  let answer, s;
   try {
-    const answer = await fetch("api/stats?top=25", { cache: "no-store" });
-    if (!answer.ok) throw new Error(answer.status);
-    const s = await answer.json();
-    let rate = null;
-    if (last && s.uptime_seconds > last.uptime_seconds) {
-      const dt = s.uptime_seconds - last.uptime_seconds;
-      const per = key => Math.max(0, (s[key] - last[key]) / dt);
-      rate = { hits: per("hits"), misses: per("misses"), bypasses: per("bypasses_total"),
-               queries: per("server_queries") };
-      history.push(rate);
-      if (history.length > kPoints) history.shift();
-    }
-    last = s;
-    el("offline").style.display = "none";
-    el("about").textContent = "version " + s.version + ", up " + age(s.uptime_seconds)
-      + ", cache " + s.cache.mode;
-    el("fresh").textContent = s.freshness.feed === "none"
-      ? "No change feed: writes past pgrecall are seen within "
-        + age(s.freshness.max_age_without_feed_s) + "."
-      : "Change feed: " + s.freshness.feed + ".";
-    el("fresh").title = s.freshness.why;
-    tiles(s, rate);
-    chart();
-    tables(s);
+    answer = await fetch("api/stats?top=25", { cache: "no-store" });
+    s = answer.ok ? await answer.json() : null;
   } catch (error) {
-    el("offline").style.display = "block";
+    return say("No answer from the admin port; the numbers below are old.");
+  }
+  if (!s) return say("The admin port answered with status " + answer.status
+                     + "; the numbers below are old.");
+  try {
+    show(s);
+    say("");
+  } catch (error) {
+    say("The admin port answers, but this page cannot show it (reload the page): " + error);
   }
 }
 refresh();

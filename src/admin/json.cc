@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "admin/render.h"
 
@@ -119,12 +121,32 @@ Json json_of(const RedisStatus& redis) {
           {"round_trip", json_of(redis.round_trip_ns)}};
 }
 
-template <typename Row>
-Json array_of(const std::vector<Row>& rows, size_t top = SIZE_MAX) {
-  Json array = Json::array();
-  for (size_t i = 0; i < rows.size() && i < top; ++i) array.push_back(json_of(rows[i]));
-  return array;
-}
+/// The lists of /api/stats, each cut to `top` rows, and how many rows each has without that.
+class Lists {
+ public:
+  Lists(Json& json, size_t top) : json_(json), top_(top) { json_["rows"] = Json::object(); }
+
+  template <typename Row>
+  void add(const char* name, const std::vector<Row>& rows) {
+    json_["rows"][name] = rows.size();
+    Json array = Json::array();
+    for (size_t i = 0; i < rows.size() && i < top_; ++i) array.push_back(json_of(rows[i]));
+    json_[name] = std::move(array);
+  }
+
+  /// If it is cut the rows of the greatest `rank` come first.
+  template <typename Row, typename Rank>
+  void add(const char* name, std::vector<Row> rows, Rank rank) {
+    if (rows.size() > top_)
+      std::stable_sort(rows.begin(), rows.end(),
+                       [&](const Row& a, const Row& b) { return rank(a) > rank(b); });
+    add(name, rows);
+  }
+
+ private:
+  Json& json_;
+  const size_t top_;
+};
 
 Json counters_of(const stats::Snapshot& snapshot) {
   return {{"hits", snapshot.hits},
@@ -168,17 +190,21 @@ std::string stats_json(const stats::Snapshot& snapshot, const ProxyStatus& statu
                        {"why", status.freshness.why}};
   json["cache"] = json_of(status.cache);
   json["redis"] = json_of(status.redis);
-  json["pools"] = array_of(status.pools);
-  json["pinned"] = array_of(status.pinned);
-  json["control"] = array_of(status.control);
-  json["count_estimate_tables"] = array_of(status.estimates);
-  json["fingerprints"] = array_of(snapshot.fingerprints, top);
-  json["tables"] = array_of(snapshot.tables, top);
+  Lists lists(json, top);
+  lists.add("pools", status.pools,
+            [](const PoolStatus& row) { return std::pair(row.waiting, row.active); });
+  lists.add("pinned", status.pinned, [](const PinnedClient& row) { return row.seconds; });
+  lists.add("control", status.control, [](const ControlStatus& row) { return !row.connected; });
+  lists.add("count_estimate_tables", status.estimates);
+  lists.add("fingerprints", snapshot.fingerprints);
+  lists.add("tables", snapshot.tables);
   return dump(json);
 }
 
 std::string fingerprints_json(const stats::Snapshot& snapshot) {
-  return dump({{"fingerprints", array_of(snapshot.fingerprints)}});
+  Json rows = Json::array();
+  for (const auto& row : snapshot.fingerprints) rows.push_back(json_of(row));
+  return dump({{"fingerprints", rows}});
 }
 
 std::string error_json(std::string_view message) {

@@ -122,12 +122,14 @@ void write_cache(Writer& out, const CacheStatus& cache, const RedisStatus& redis
     out.sample(redis.state == state ? 1 : 0, {{"state", state}});
   if (!redis.configured) return;
   out.one("redis_available", "gauge", "1 if Redis answers.", redis.available ? 1 : 0);
-  out.one("redis_gets_total", "counter", "Look-ups in Redis.", redis.gets);
+  out.one("redis_gets_total", "counter", "Look-ups sent to Redis.", redis.gets);
   out.one("redis_hits_total", "counter", "Look-ups that found a usable value.", redis.hits);
-  out.one("redis_puts_total", "counter", "Values stored in Redis.", redis.puts);
-  out.one("redis_errors_total", "counter", "Errors of Redis or its connection.", redis.errors);
-  out.one("redis_timeouts_total", "counter", "Times Redis was silent for redis.timeout.",
-          redis.timeouts);
+  out.one("redis_puts_total", "counter", "Values that Redis stored.", redis.puts);
+  out.one("redis_errors_total", "counter",
+          "Error replies of Redis, and connections to it that failed or broke; time-outs apart.",
+          redis.errors);
+  out.one("redis_timeouts_total", "counter",
+          "Times a look-up or value was unanswered for redis.timeout.", redis.timeouts);
   out.one("redis_unawaited_total", "counter",
           "Look-ups that went on to PostgreSQL before Redis answered.", redis.unawaited);
 }

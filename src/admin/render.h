@@ -10,7 +10,7 @@
 
 namespace pgrecall::admin {
 
-/// GET /api/stats. At most `top` fingerprints and tables.
+/// GET /api/stats. At most `top` rows of each list; `rows` says how many there are.
 std::string stats_json(const stats::Snapshot& snapshot, const ProxyStatus& status, size_t top);
 /// GET /api/fingerprints.
 std::string fingerprints_json(const stats::Snapshot& snapshot);

@@ -99,7 +99,7 @@ void answer_error(httplib::Response& response, int status, std::string_view mess
   response.set_content(error_json(message), kJson);
 }
 
-/// `?top=N`: how many fingerprints and tables; all without it.
+/// `?top=N`: how many rows of each list; all without it.
 size_t top_of(const httplib::Request& request) {
   const std::string text = request.get_param_value("top");
   size_t top = SIZE_MAX;

@@ -67,7 +67,6 @@ ResultCacheStats ResultCache::stats() const {
     total.bytes += one.bytes;
     total.insertions += one.insertions;
     total.evictions += one.evictions;
-    total.rejected_too_large += one.rejected_too_large;
   }
   return total;
 }

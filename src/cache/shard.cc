@@ -151,7 +151,6 @@ bool Shard::insert(const CacheKeyView& key, CachedResultPtr result) {
   std::lock_guard lock(mutex_);
   Entry* old = *locate(key);
   if (cost > entry_bytes_max_ || fixed_bytes() + cost > budget_bytes_) {
-    ++counts_.rejected_too_large;
     // The key was filled anew, so what is kept under it is outdated.
     if (old != nullptr) unlink(old, removed);
     return false;

@@ -71,6 +71,43 @@ void add_commands(CLI::App& app, CommandLine& line, CLI::Option* config) {
           Command::kSetupSql);
 }
 
+/// `argument` as a message may repeat it: a URL, or what follows a "=", may hold a secret.
+std::string without_secret(const std::string& argument) {
+  constexpr std::string_view kMask = "********";
+  const bool option = argument.starts_with('-');
+  const size_t at = argument.find_first_of("=:@");
+  if (at == std::string::npos) {
+    const bool with_value = option && !argument.starts_with("--") && argument.size() > 2;
+    return with_value ? argument.substr(0, 2).append(kMask) : argument;
+  }
+  if (argument[at] == '=') return argument.substr(0, at + 1).append(kMask);
+  if (argument.compare(at, 3, "://") == 0) return argument.substr(0, at + 3).append(kMask);
+  return argument.substr(0, option ? at : 0).append(kMask);
+}
+
+void replace_all(std::string& text, const std::string& old, const std::string& with) {
+  if (old.empty() || old == with) return;
+  for (size_t at = 0; (at = text.find(old, at)) != std::string::npos; at += with.size())
+    text.replace(at, old.size(), with);
+}
+
+/// The library repeats arguments as they were given.
+std::string message_of(const CLI::App& app, const CLI::ParseError& error, int argc,
+                       const char* const* argv) {
+  std::ostringstream out;
+  app.exit(error, out, out);
+  std::string text = out.str();
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    replace_all(text, argument, without_secret(argument));
+    const size_t equals = argument.find('=');
+    if (equals == std::string::npos) continue;
+    const std::string value = argument.substr(equals + 1);
+    replace_all(text, value, without_secret(value));
+  }
+  return text;
+}
+
 }  // namespace
 
 CommandLine parse_command_line(int argc, const char* const* argv) {
@@ -82,12 +119,18 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   add_commands(app, line, add_options(app, line));
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::ostringstream text;
-    const int code = app.exit(error, text, text);
+  } catch (const CLI::ExtrasError&) {
+    // The first alone: the others may be its values.
+    const std::vector<std::string> extras = app.remaining(true);
     line.command = Command::kExit;
-    line.exit_code = code == 0 ? 0 : 2;
-    line.text = text.str();
+    line.exit_code = 2;
+    line.text = "This argument was not expected: " +
+                (extras.empty() ? "" : without_secret(extras.front())) +
+                "\nRun with --help for more information.\n";
+  } catch (const CLI::ParseError& error) {
+    line.command = Command::kExit;
+    line.exit_code = error.get_exit_code() == 0 ? 0 : 2;
+    line.text = message_of(app, error, argc, argv);
   }
   return line;
 }

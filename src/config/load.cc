@@ -26,7 +26,7 @@ LoadResult finish(Loading loading, const Overrides& overrides) {
   if (loading.config.workers == 0) loading.config.workers = automatic_workers();
   std::stable_sort(loading.problems.begin(), loading.problems.end(),
                    [](const Problem& a, const Problem& b) { return a.line < b.line; });
-  return {std::move(loading.config), std::move(loading.problems)};
+  return {std::move(loading.config), std::move(loading.problems), true};
 }
 
 Result<std::string> read_file(const std::string& path) {
@@ -64,7 +64,7 @@ LoadResult load_text(std::string_view text, const std::string& file, const Overr
 LoadResult load_file(const std::string& path, const Overrides& overrides) {
   if (path.empty()) return load_text("", "defaults", overrides);
   const Result<std::string> text = read_file(path);
-  if (!text.ok()) return {Config{}, {{path, 0, text.error().message}}};
+  if (!text.ok()) return {Config{}, {{path, 0, text.error().message}}, false};
   return load_text(*text, path, overrides);
 }
 

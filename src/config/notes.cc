@@ -35,10 +35,6 @@ std::vector<std::string> notes(const Config& config) {
     into.emplace_back(
         "pool.mode = \"session\": a client keeps its server connection, so pool.size bounds the "
         "clients of one user and database that can work at one time.");
-  if (config.feed.mode == FeedMode::kOff)
-    into.emplace_back(
-        "feed.mode = \"off\": writes past pgrecall are seen only when an entry's life ends "
-        "(cache.max_age_without_feed).");
   if (config.cache.mode != CacheMode::kOn)
     into.emplace_back("cache.mode is not \"on\": every read goes to PostgreSQL.");
   return into;

@@ -11,7 +11,8 @@ constexpr std::string_view kPoolModes[] = {"transaction", "session"};
 constexpr std::string_view kAuthModes[] = {"passthrough", "trust"};
 constexpr std::string_view kAuthModesNotBuilt[] = {"users", "auth_query"};
 constexpr std::string_view kCacheModes[] = {"on", "observe", "off"};
-constexpr std::string_view kFeedModes[] = {"auto", "off"};
+constexpr std::string_view kFeedModes[] = {"off"};
+constexpr std::string_view kFeedModesNotBuilt[] = {"auto"};
 constexpr std::string_view kLogLevels[] = {"debug", "info", "warn", "error"};
 constexpr std::string_view kLogFormats[] = {"text", "json"};
 constexpr std::string_view kInvalidates[] = {"table", "ttl-only"};
@@ -216,14 +217,17 @@ const Option<Config> kOptions[] = {
       .min = 1,
       .max = kMinute,
       .sentence =
-          "After this long without an answer Redis is bypassed until it answers again. A read "
-          "waits for it no longer than PostgreSQL usually takes."},
+          "After this long without an answer Redis is bypassed until it answers again. A read goes "
+          "on to PostgreSQL sooner: after the time that PostgreSQL usually takes for its shape, "
+          "and "
+          "up to 10 ms more. While that time is not known, a read waits this long."},
      [](Config& c) -> Field { return &c.redis.timeout; }},
 
     {{.section = "feed",
       .name = "mode",
-      .sentence = "auto: the best feed there is; none is built yet. So auto and off mean the same: "
-                  "every entry lives at most cache.max_age_without_feed."},
+      .sentence = "off: nothing tells of writes past pgrecall, so every entry lives at most "
+                  "cache.max_age_without_feed. A feed is not built yet.",
+      .not_built = kFeedModesNotBuilt},
      [](Config& c) -> Field { return choice(c.feed.mode, kFeedModes); }},
     {{.section = "feed",
       .name = "catalog_interval",

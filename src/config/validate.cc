@@ -1,7 +1,9 @@
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <cctype>
 #include <set>
 
 #include "config/options.h"
@@ -25,6 +27,23 @@ bool same_address(const std::string& one, const std::string& other) {
   return one != "::1" && other != "::1" && local(one) && local(other);
 }
 
+/// Letters of other scripts included: the resolver decides.
+bool is_name(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return c >= 0x80 || std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_';
+  });
+}
+
+/// A name, an IPv4 address, an IPv6 address with or without zone, or the path of a socket.
+bool is_host(const std::string& text) {
+  if (text.starts_with('/')) return true;
+  if (text.find(':') == std::string::npos) return is_name(text);
+  const size_t percent = text.find('%');
+  in6_addr address;
+  return inet_pton(AF_INET6, text.substr(0, percent).c_str(), &address) == 1 &&
+         (percent == std::string::npos || is_name(std::string_view(text).substr(percent + 1)));
+}
+
 /// A host is shown in the log, in messages and by print-config, so no secret may stand in it; a URL
 /// that was taken for one is not repeated.
 void validate_hosts(Loading& loading) {
@@ -34,10 +53,10 @@ void validate_hosts(Loading& loading) {
       {"admin.host", config.admin.host},
       {"upstream.host", config.upstream.host}};
   for (const auto& [path, host] : hosts) {
-    if (host.starts_with('/')) continue;
-    if (host.find("://") == std::string::npos && host.find('@') == std::string::npos) continue;
-    loading.complain(
-        path, fmt::format("{} must be a host alone: neither \"://\" nor \"@\" may be in it", path));
+    if (is_host(host)) continue;
+    loading.complain(path, fmt::format("{} must be a name, an address without port and brackets, "
+                                       "or an absolute path",
+                                       path));
   }
 }
 

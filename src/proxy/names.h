@@ -19,4 +19,13 @@ inline std::string_view mode_name(config::CacheMode mode) {
   return "";
 }
 
+/// What tells of writes past pgrecall.
+inline std::string_view feed_name(config::FeedMode mode) {
+  switch (mode) {
+    case config::FeedMode::kOff:
+      return "none";
+  }
+  return "";
+}
+
 }  // namespace pgrecall::proxy

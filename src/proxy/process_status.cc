@@ -88,7 +88,7 @@ admin::ProxyStatus Process::status() {
     }
   }
   status.estimates = counts_.status();
-  status.freshness.feed = "none";
+  status.freshness.feed = feed_name(config_.feed.mode);
   status.freshness.max_age_without_feed_s =
       std::chrono::duration<double>(config_.cache.max_age_without_feed).count();
   status.freshness.why = kNoFeed;

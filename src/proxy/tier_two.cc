@@ -31,8 +31,10 @@ TierTwo::TierTwo(net::Loop& loop, adapters::RedisOptions options, uint64_t gener
       worker_(worker),
       since_(std::chrono::steady_clock::now()) {
   redis_.when_state_changes([this](State state) { on_change(state); });
-  redis_.when_answered(
-      [this](Duration took) { round_trip_ns_.record(static_cast<uint64_t>(took.count())); });
+  redis_.when_answered([this](Duration took) {
+    round_trip_ns_.record(static_cast<uint64_t>(took.count()));
+    puts_.set(redis_.stats().puts);
+  });
   on_change(redis_.state());
 }
 
@@ -43,12 +45,11 @@ void TierTwo::on_change(State state) {
 }
 
 void TierTwo::get(const cache::CacheKeyView& key, Duration patience, GetCallback done) {
-  gets_.add();
   redis_.get(key, patience, std::move(done));
+  gets_.set(redis_.stats().gets);
 }
 
 void TierTwo::put(const cache::CacheKeyView& key, std::string_view value, Duration time_to_live) {
-  puts_.add();
   redis_.put(key, value, time_to_live);
 }
 
@@ -62,7 +63,7 @@ void TierTwo::note() {
   if (!status.available) {
     status.why = redis_.last_error().empty() ? "not connected yet" : redis_.last_error();
   }
-  status.errors = stats.errors + stats.losses;
+  status.errors = stats.errors;
   status.timeouts = stats.timeouts;
   status.unawaited = stats.unawaited;
   std::lock_guard lock(mutex_);

@@ -42,8 +42,8 @@ class TierTwo final : public cache::EntryStore {
   const uint64_t generation_;
   RedisReport& report_;
   const size_t worker_;
-  stats::Counter gets_;
-  stats::Counter puts_;
+  stats::Counter gets_;  ///< as the store counts them, for any thread
+  stats::Counter puts_;  ///< likewise
   stats::LatencyHistogram round_trip_ns_;
   mutable std::mutex mutex_;
   admin::RedisStatus status_;

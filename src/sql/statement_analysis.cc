@@ -47,7 +47,6 @@ constexpr std::string_view kReasonNames[] = {
     "owed",
     "row_limit",
     "failed_transaction",
-    "constraint_error",
     "no_control_role",
     "too_large",
     "cursor",

@@ -158,7 +158,6 @@ TEST_F(RedisStoreTest, Trap29_AfterAStopTheStoreReturnsOnItsOwnAndEmpty) {
   EXPECT_EQ(get("one"), "");
   put("one", "again");
   EXPECT_EQ(get("one"), "again");
-  EXPECT_EQ(store_->stats().losses, 1U);
 }
 
 TEST_F(RedisStoreTest, Trap29_ACommandInFlightWhenRedisDiesIsAMiss) {
@@ -190,11 +189,14 @@ TEST_F(RedisStoreTest, Trap29_APausedRedisCostsOneTimeoutAndComesBackByItself) {
   EXPECT_EQ(get("one"), "");
   EXPECT_EQ(store_->stats().timeouts, 1U);
   EXPECT_EQ(store_->state(), State::kWaiting) << "the breaker is open";
-  const uint64_t refused = store_->stats().refused;
+  EXPECT_EQ(store_->stats().errors, 0U) << "one event, one figure";
+  const uint64_t gets = store_->stats().gets;
   EXPECT_EQ(get("one"), "");
-  EXPECT_EQ(store_->stats().refused, refused + 1) << "a miss at once, nothing was sent";
+  EXPECT_EQ(store_->stats().gets, gets) << "a miss at once, nothing was sent";
   await(State::kConnecting);
   await(State::kWaiting);  // the kernel accepts for a stopped process, the login is not answered
+  EXPECT_EQ(store_->stats().timeouts, 1U) << "connect_timeout is not redis.timeout";
+  EXPECT_EQ(store_->stats().errors, 1U) << "a connection that failed";
   redis.signal(SIGCONT);
   await(State::kReady);
   EXPECT_EQ(get("one"), "value");
@@ -226,9 +228,11 @@ TEST_F(RedisStoreTest, Trap29_AFullRedisRefusesValuesButStillAnswers) {
   open(options_of(redis));
   await(State::kReady);
   put("one", "value");
+  EXPECT_EQ(store_->stats().puts, 1U);
   redis.command("CONFIG SET maxmemory 1");
   put("two", "value");
   EXPECT_EQ(store_->stats().errors, 1U);
+  EXPECT_EQ(store_->stats().puts, 1U) << "a value that Redis refused is not stored";
   EXPECT_TRUE(store_->available());
   EXPECT_EQ(get("one"), "value");
   EXPECT_EQ(get("two"), "");
@@ -242,6 +246,7 @@ TEST_F(RedisStoreTest, Trap29_AServerThatBecameAReplicaIsLeft) {
   store_->put(key("one"), "value", 60s);
   await(State::kWaiting);
   EXPECT_NE(store_->last_error().find("READONLY"), std::string::npos) << store_->last_error();
+  EXPECT_EQ(store_->stats().errors, 1U) << "the reply and the loss are one event";
   redis.command("REPLICAOF NO ONE");
   await(State::kReady);
   put("one", "value");
@@ -301,7 +306,9 @@ TEST_F(RedisStoreTest, CommandsAndBytesAreBounded) {
   run();
   EXPECT_EQ(at_once, 6);
   EXPECT_EQ(later, 4);
+  EXPECT_EQ(store_->stats().gets, 4U) << "the others were not sent";
   put("big", std::string(1001, 'x'));
+  EXPECT_EQ(store_->stats().puts, 0U);
   EXPECT_EQ(get("big"), "");
   put("fits", std::string(1000, 'x'));
   EXPECT_EQ(get("fits").size(), 1000U);
@@ -326,6 +333,35 @@ TEST_F(RedisStoreTest, LargeValuesAndManyCommandsKeepTheirOrder) {
   }
   run();
   EXPECT_EQ(seen, 20);
+}
+
+TEST_F(RedisStoreTest, FiguresCountWhatHappenedOnceEach) {
+  RedisProcess redis;
+  open(options_of(redis));
+  EXPECT_EQ(get("early"), "");
+  store_->put(key("early"), "value", 60s);
+  EXPECT_EQ(store_->stats().gets, 0U) << "no connection stood";
+  await(State::kReady);
+  put("one", "value");
+  EXPECT_EQ(store_->stats().gets, 1U);
+  EXPECT_EQ(store_->stats().puts, 1U);
+  EXPECT_EQ(store_->stats().errors, 0U);
+  redis.stop();
+  await(State::kWaiting);
+  EXPECT_EQ(store_->stats().errors, 1U) << "a connection that broke";
+  await(State::kConnecting);
+  await(State::kWaiting);
+  EXPECT_EQ(store_->stats().errors, 2U) << "a connection that failed";
+  EXPECT_EQ(store_->stats().timeouts, 0U);
+}
+
+TEST_F(RedisStoreTest, ALoginThatIsRefusedIsOneError) {
+  RedisProcess redis({"--requirepass", "right"});
+  RedisOptions options = options_of(redis);
+  options.password = "wrong";
+  open(std::move(options));
+  await(State::kWaiting);
+  EXPECT_EQ(store_->stats().errors, 1U);
 }
 
 TEST_F(RedisStoreTest, NobodyIsCalledOnceTheStoreIsDestroyed) {

@@ -20,6 +20,13 @@ class FakeProxy : public AdminSource {
     ProxyStatus status;
     status.uptime_seconds = 12.5;
     status.pools.push_back({"app", "alice", 20, 3, 4, 1});
+    for (uint64_t i = 0; i < more_rows; ++i) {
+      status.pools.push_back({"app", "user" + std::to_string(i), 20});
+      status.pinned.push_back({"app", "alice", "LISTEN", i, true});
+      status.control.push_back({"db" + std::to_string(i), true, ""});
+      status.estimates.push_back({"app", "t" + std::to_string(i)});
+    }
+    if (more_rows > 0) status.pools.back().waiting = 1;
     status.control.push_back({"app", false, "password authentication failed"});
     status.cache.mode = "on";
     status.redis.configured = true;
@@ -46,6 +53,7 @@ class FakeProxy : public AdminSource {
   }
 
   std::atomic<bool> ready{true};
+  uint64_t more_rows = 0;
   std::string invalidated;
 };
 
@@ -142,6 +150,31 @@ TEST_F(AdminServerTest, TopLimitsTheRows) {
   EXPECT_EQ(json::parse(get("/api/fingerprints").body)["fingerprints"].size(), 5U);
 }
 
+TEST_F(AdminServerTest, TopLimitsEveryListAndSaysHowManyThereAre) {
+  proxy_.more_rows = 10'000;
+  stats::WorkerStats& worker = stats_.worker(0);
+  for (int i = 0; i < 5; ++i) {
+    const std::string name = std::to_string(i);
+    const uint32_t tables[] = {stats_.intern_table("a", "public.t" + name)};
+    worker.miss(worker.fingerprint(stats_.intern_fingerprint("a", name, tables)));
+  }
+  const json top = json::parse(get("/api/stats?top=2").body);
+  const json all = json::parse(get("/api/stats").body);
+  int lists = 0;
+  for (const auto& [name, value] : all.items()) {
+    if (!value.is_array()) continue;
+    ++lists;
+    EXPECT_EQ(top[name].size(), 2U) << name;
+    EXPECT_EQ(top["rows"][name], value.size()) << name;
+    EXPECT_EQ(all["rows"][name], value.size()) << name;
+  }
+  EXPECT_EQ(lists, 6);
+  EXPECT_EQ(all["rows"]["pinned"], 10'000);
+  EXPECT_EQ(top["pinned"][0]["seconds"], 9'999) << "the oldest first";
+  EXPECT_EQ(top["control"][0]["connected"], false) << "what is wrong first";
+  EXPECT_EQ(top["pools"][0]["waiting"], 1);
+}
+
 TEST_F(AdminServerTest, InvalidateTakesATableOrAll) {
   EXPECT_EQ(post(R"({"table": "public.orders"})").status, 200);
   EXPECT_EQ(proxy_.invalidated, "/public.orders");
@@ -203,8 +236,9 @@ TEST_F(AdminServerTest, TheDashboardUsesNoForeignAsset) {
   EXPECT_EQ(page.body.find("https://"), std::string::npos);
   for (const char* markup : {"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write"})
     EXPECT_EQ(page.body.find(markup), std::string::npos) << markup << " would trust names";
-  for (const char* shown : {"s.pinned", "s.redis", "s.pools", "s.control"})
+  for (const char* shown : {"s.pinned", "s.redis", "s.pools", "s.control", "s.rows.pinned"})
     EXPECT_NE(page.body.find(shown), std::string::npos) << shown;
+  EXPECT_NE(page.body.find("api/stats?top="), std::string::npos) << "rows without bound";
   EXPECT_NE(page.body.find("</html>"), std::string::npos);
 }
 

@@ -221,6 +221,29 @@ TEST(CommandLine, HelpAndVersionEndWellAndNonsenseDoesNot) {
   EXPECT_EQ(parse("print-config", "setup-sql").exit_code, 2);
 }
 
+/// A URL without its flag, a flag that is misspelt, a URL where another value belongs.
+TEST(CommandLine, AMistakeNeverRepeatsASecret) {
+  const auto expect_no_secret = [](const CommandLine& line, std::string_view shown) {
+    EXPECT_EQ(line.exit_code, 2);
+    EXPECT_EQ(line.text.find("topsecret"), std::string::npos) << line.text;
+    EXPECT_NE(line.text.find(shown), std::string::npos) << line.text;
+  };
+  const char* const url = "postgres://u:topsecret@h/";
+  expect_no_secret(parse(url), "postgres://********");
+  expect_no_secret(parse("check-config", "a.toml", url), "postgres://********");
+  expect_no_secret(parse("--upstrem=postgres://u:topsecret@h/"), "--upstrem=");
+  expect_no_secret(parse("--upstrem", url), "--upstrem");
+  expect_no_secret(parse("--workers", url), "--workers");
+  expect_no_secret(parse("--workers=postgres://u:topsecret@h/"), "--workers");
+  expect_no_secret(parse("u:topsecret@h"), "********");
+  expect_no_secret(parse("host=h password=topsecret"), "host=");
+  expect_no_secret(parse("--password", "topsecret"), "--password");
+  expect_no_secret(parse("--password=topsecret"), "--password");
+  expect_no_secret(parse("-wtopsecret"), "-w");
+  EXPECT_NE(parse("chek-config").text.find("chek-config"), std::string::npos);
+  EXPECT_NE(parse("check-config", "a.toml", "b.toml").text.find("b.toml"), std::string::npos);
+}
+
 TEST(SetupSql, NamesTheConfiguredRoleQuoted) {
   Config config;
   EXPECT_NE(setup_sql(config).find("CREATE ROLE \"pgrecall\" LOGIN"), std::string::npos);

@@ -38,15 +38,14 @@ struct RedisOptions {
   size_t value_bytes_max = 16 * 1024 * 1024;
 };
 
+/// Each event counts once. What is not even sent (breaker open, queue full, value too large) does
+/// not count.
 struct RedisStoreStats {
-  uint64_t gets = 0;
-  uint64_t found = 0;
-  uint64_t puts = 0;
-  uint64_t refused = 0;    ///< not even sent: breaker open, queue full, value too large
-  uint64_t timeouts = 0;   ///< commands that were not answered in time
+  uint64_t gets = 0;       ///< look-ups sent
+  uint64_t puts = 0;       ///< values that Redis said it stored
+  uint64_t timeouts = 0;   ///< times a get or put was not answered within `timeout`
   uint64_t unawaited = 0;  ///< gets that were given up before the answer or the time-out came
-  uint64_t errors = 0;     ///< error replies
-  uint64_t losses = 0;     ///< times an established connection was given up
+  uint64_t errors = 0;     ///< error replies; connections that failed or broke for another reason
 };
 
 /// Owned by its worker, used on the worker's loop only, destroyed before the loop; then nobody who
@@ -124,6 +123,7 @@ class RedisStore final : public cache::EntryStore, private net::StreamHandler {
   void on_look();
   void give_up_impatient();
   void change_state(State state);
+  void fail(std::string why);
   void give_up(std::string why);
 
   net::Loop& loop_;

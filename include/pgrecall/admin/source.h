@@ -66,12 +66,12 @@ struct RedisStatus {
   std::string state = "off";
   double state_seconds = 0;  ///< in use, or not in use, for so long
   std::string last_error;    ///< also while it is in use again
-  uint64_t gets = 0;
-  uint64_t hits = 0;
-  uint64_t puts = 0;
-  uint64_t errors = 0;
-  uint64_t timeouts = 0;
-  uint64_t unawaited = 0;  ///< look-ups that went on to PostgreSQL before Redis answered
+  uint64_t gets = 0;         ///< look-ups sent
+  uint64_t hits = 0;         ///< look-ups that found a usable value
+  uint64_t puts = 0;         ///< values that Redis stored
+  uint64_t errors = 0;       ///< error replies, connections that failed or broke; time-outs apart
+  uint64_t timeouts = 0;     ///< of look-ups and values, not of logins
+  uint64_t unawaited = 0;    ///< look-ups that went on to PostgreSQL before Redis answered
   stats::HistogramSnapshot round_trip_ns;  ///< of everything that Redis answered
 };
 

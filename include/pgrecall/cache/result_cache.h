@@ -27,7 +27,6 @@ struct ResultCacheStats {
   uint64_t bytes = 0;  ///< keys, bodies and bookkeeping
   uint64_t insertions = 0;
   uint64_t evictions = 0;
-  uint64_t rejected_too_large = 0;
 };
 
 /// Any thread. A flood of keys that are asked for once does not flush the others (S3-FIFO, see

@@ -15,7 +15,7 @@ using std::chrono::milliseconds;
 enum class PoolMode : uint8_t { kTransaction, kSession };
 enum class AuthMode : uint8_t { kPassthrough, kTrust };
 enum class CacheMode : uint8_t { kOn, kObserve, kOff };
-enum class FeedMode : uint8_t { kAuto, kOff };
+enum class FeedMode : uint8_t { kOff };
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarn, kError };
 enum class LogFormat : uint8_t { kText, kJson };
 enum class RuleInvalidate : uint8_t { kTable, kTtlOnly };
@@ -78,7 +78,7 @@ struct Redis {
 };
 
 struct Feed {
-  FeedMode mode = FeedMode::kAuto;
+  FeedMode mode = FeedMode::kOff;
   milliseconds catalog_interval{1'000};
 };
 

@@ -32,6 +32,7 @@ struct Overrides {
 struct LoadResult {
   Config config;
   std::vector<Problem> problems;  ///< empty: `config` is valid, and only then it may be used
+  bool checked = true;            ///< false: the file could not be read
 
   bool ok() const { return problems.empty(); }
   std::string message() const;  ///< one line per problem

@@ -104,7 +104,6 @@ enum class BypassReason : uint8_t {
   kOwed,  ///< something from a server is still owed to this client
   kRowLimit,
   kFailedTransaction,
-  kConstraintError,
   kNoControlRole,
   kTooLarge,
   kCursor,       ///< FETCH, or Execute of a portal that SQL declared
