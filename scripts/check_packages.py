@@ -11,8 +11,10 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# What g++ itself depends on: the standard library, the C library and the kernel's headers.
-TOOLCHAIN = re.compile(r"(libc6|linux-libc|libstdc\+\+-\d+|libgcc-\d+|libcrypt|gcc-\d+|g\+\+-\d+)-?(dev)?")
+# What g++ and clang++ themselves depend on: the standard library, the C library and the kernel's headers.
+TOOLCHAIN = re.compile(
+    r"(libc6|linux-libc|libstdc\+\+-\d+|libgcc-\d+|libcrypt|gcc-\d+|g\+\+-\d+|libclang-(common|rt)-\d+)-?(dev)?"
+)
 INCLUDE = re.compile(r"^\s*#\s*include\s*<([^>]+)>", re.MULTILINE)
 
 
