@@ -11,6 +11,21 @@ from support.postgres import installed_servers
 from support.waiting import wait_until
 
 SCRIPTS = ROOT / "scripts"
+NAMESPACES = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
+def what_is_missing_for_mounts():
+    """Why this user cannot mount something that nobody else sees; None where that is possible. A container
+    without the right cannot, nor a chroot into a folder that is no mount point."""
+    if os.geteuid() != 0:
+        return "needs root"
+    tried = subprocess.run([*NAMESPACES, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, text=True,
+                           check=False)
+    return tried.stderr.strip() if tried.returncode else None
+
+
+NO_MOUNTS = what_is_missing_for_mounts()
+needs_mounts = pytest.mark.skipif(NO_MOUNTS is not None, reason=f"no mounts of its own here: {NO_MOUNTS}")
 
 
 @pytest.mark.parametrize("versions, enough", [([], False), (["9.6"], False), (["12"], False), (["9.6", "13"], True),
@@ -85,11 +100,10 @@ def sleepers():
 
 @pytest.fixture
 def suites(tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("the suites of an empty Debian need root")
     return Suites(tmp_path)
 
 
+@needs_mounts
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_a_signal_ends_a_suite_and_all_that_it_started(suites, number):
     started = suites.start_endless()
@@ -102,6 +116,7 @@ def test_a_signal_ends_a_suite_and_all_that_it_started(suites, number):
     assert number == signal.SIGKILL or not suites.root.exists()
 
 
+@needs_mounts
 def test_two_suites_do_not_share_a_folder(suites):
     first = suites.start_endless()
     status, _, said = suites.run()
@@ -111,12 +126,14 @@ def test_two_suites_do_not_share_a_folder(suites):
     first.communicate(timeout=30)
 
 
+@needs_mounts
 def test_a_suite_whose_mounts_fail_ends_there(suites):
     status, said, _ = suites.run()
     assert status == 1 and "not run: no system" in said
     assert not suites.root.exists()
 
 
+@needs_mounts
 def test_a_mirror_that_debootstrap_cannot_read_is_named(suites):
     suites.stand_in("apt-get", "echo mirror+file:/etc/apt/mirrors/debian.list Debian main")
     status, _, said = suites.run()
@@ -144,7 +161,6 @@ PROGRAMS = {
         """,
     "systemctl": 'echo "$*" >>"$STATE/systemctl-calls"\n',
 }
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a place of one's own for policy-rc.d needs root")
 
 
 class Machine:
@@ -170,8 +186,8 @@ class Machine:
                  "  [ ! -d $each ] || mount -t tmpfs tmpfs $each; done\n"
         environment = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}", "STATE": str(self.state),
                        "SCRIPTS": str(SCRIPTS), "bootstrap": str(SCRIPTS / "bootstrap")}
-        return subprocess.run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c",
-                               places + script], check=False, timeout=60, env=environment, capture_output=True, text=True)
+        return subprocess.run([*NAMESPACES, "bash", "-c", places + script], check=False, timeout=60, env=environment,
+                              capture_output=True, text=True)
 
     def said(self, name):
         path = self.state / name
@@ -187,7 +203,7 @@ def machine(tmp_path):
     return Machine(tmp_path)
 
 
-@needs_root
+@needs_mounts
 def test_a_second_bootstrap_does_not_uncover_the_services_of_the_first(machine):
     """Both begin when nothing is installed."""
     done = machine.run("""
@@ -204,7 +220,7 @@ def test_a_second_bootstrap_does_not_uncover_the_services_of_the_first(machine):
     assert "--no-remove" in machine.said("apt-calls")
 
 
-@needs_root
+@needs_mounts
 def test_a_killed_bootstrap_whose_apt_installs_everything_is_cleaned_up_by_the_next(machine):
     done = machine.run("""
         "$bootstrap" --for demo & first=$!
@@ -223,7 +239,7 @@ def test_a_killed_bootstrap_whose_apt_installs_everything_is_cleaned_up_by_the_n
     assert machine.said("systemctl-calls").split("\n")[0] == "disable --quiet redis-server.service"
 
 
-@needs_root
+@needs_mounts
 @pytest.mark.parametrize("place", ["local/systemd/system/redis-server.service", "init.d/redis-server", None])
 def test_a_service_that_was_there_before_stays_enabled(machine, tmp_path, place):
     if place:
@@ -234,7 +250,7 @@ def test_a_service_that_was_there_before_stays_enabled(machine, tmp_path, place)
     assert ("redis-server" in machine.said("systemctl-calls")) == (place is None)
 
 
-@needs_root
+@needs_mounts
 @pytest.mark.parametrize("answer", ["Need to get 12 MB of archives.\nAfter this operation, 90 MB of additional disk space "
                                     "will be used.\nAbort.\n", ""])
 def test_a_size_that_apt_does_not_tell_is_an_error(machine, answer):
@@ -245,7 +261,7 @@ def test_a_size_that_apt_does_not_tell_is_an_error(machine, answer):
     assert ("cannot install" in done.stderr) == (not answer)
 
 
-@needs_root
+@needs_mounts
 def test_an_ordinary_user_needs_rights_only_for_what_is_to_be_done(machine):
     machine.add_program("id", "echo ${AS-1000}\n")
     machine.add_program("sudo", 'echo "$*" >>"$STATE/sudo-calls"; AS=0 exec "$@"\n')

@@ -64,7 +64,9 @@ make_root() {
     tail -n 20 "$root.log"
     return 1
   }
-  mount -t proc proc "$root/proc" &&
+  # A mount point, as a machine's root is: without one, nothing in it could get mounts of its own.
+  mount --bind "$root" "$root" &&
+    mount -t proc proc "$root/proc" &&
     mount --rbind /dev "$root/dev" &&
     mount -t tmpfs tmpfs "$root/dev/shm" &&
     cp /etc/resolv.conf "$root/etc/resolv.conf" &&
