@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "config/options.h"
 #include "pgrecall/config/load.h"
 

@@ -2,6 +2,7 @@
 
 #include <uv.h>
 
+#include <algorithm>
 #include <memory>
 #include <type_traits>
 #include <utility>

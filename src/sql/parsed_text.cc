@@ -2,6 +2,7 @@
 
 #include <pg_query.h>
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "pgrecall/sql/canonical.h"

@@ -1,6 +1,7 @@
 // A whole world under any order of client messages, server bytes and accidents, decoded from bytes.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -1,5 +1,6 @@
 #include "session/world.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "pgrecall/session/tracked_writes.h"

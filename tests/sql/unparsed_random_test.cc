@@ -1,6 +1,7 @@
 // Random SELECTs: what the parser calls opaque is never proved harmless by its tokens alone.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <vector>

@@ -14,7 +14,7 @@ from .models import Article, Author, Comment, Tag
 def instant(year, month, day=1):
     """Midnight UTC of a date taken from a URL; a date that does not exist is not found."""
     try:
-        return datetime.datetime(year, month, day, tzinfo=timezone.utc)
+        return datetime.datetime(year, month, day, tzinfo=datetime.timezone.utc)
     except ValueError:
         raise Http404("no such date")
 
