@@ -51,6 +51,9 @@ def test_trap44_execute_without_sync_is_committed_by_what_comes_next(env, table,
     if committer == "begin":  # it opens a block around the update, which is not committed
         assert probe.check() == env_truth(probe)
         client.ok("COMMIT")
+    if committer in ("query", "function_call") and env.postgres.version() >= 180000:
+        assert probe.fresh() == [("1", "1")], "18 does not commit at these, and fails at the next statement"
+        return
     assert probe.fresh() == [("1", "2")]
 
 
