@@ -40,6 +40,15 @@ def postgres(template):
     server.remove()
 
 
+@pytest.fixture
+def since(postgres):
+    """since(17, "what"): skips on servers that do not have it yet."""
+    def check(major, what):
+        if postgres.version() < major * 10000:
+            pytest.skip(f"{what} came with PostgreSQL {major}")
+    return check
+
+
 @pytest.fixture(scope="module")
 def new_postgres(template):
     """Makes further servers for a module: new_postgres(auth=..., options=...)."""

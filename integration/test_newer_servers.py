@@ -10,15 +10,6 @@ from support.freshness import SIMPLE
 CONFIG = {"pool": {"size": 5}}
 
 
-@pytest.fixture
-def since(postgres):
-    """since(17, "what"): skips on servers that do not have it yet."""
-    def check(major, what):
-        if postgres.version() < major * 10000:
-            pytest.skip(f"{what} came with PostgreSQL {major}")
-    return check
-
-
 def seen(env, read, write, setup=()):
     """A write through pgrecall, however it is spelled, is seen by reads that were answered by hits."""
     env.run(*setup)

@@ -6,10 +6,10 @@ ROLE = "snapshot_reader"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def role(postgres):
-    postgres.sql("postgres", f"CREATE ROLE {ROLE} LOGIN PASSWORD 'secret'",
+def role(postgres, database):
+    postgres.sql(database, f"CREATE ROLE {ROLE} LOGIN PASSWORD 'secret'",
                  f"ALTER ROLE {ROLE} SET default_transaction_isolation = 'repeatable read'",
-                 f"GRANT pg_read_all_data TO {ROLE}")
+                 f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {ROLE}")
 
 
 @pytest.fixture

@@ -101,7 +101,9 @@ def run(env, sql, protocol):
 
 @pytest.mark.parametrize("name, protocol", [(name, "simple") for name in WRITES]
                          + [(name, "extended") for name in WRITES if name not in SEVERAL])
-def test_trap06_write_in_disguise_is_seen(env, table, name, protocol):
+def test_trap06_write_in_disguise_is_seen(env, since, table, name, protocol):
+    if name.startswith("merge"):
+        since(15, "MERGE")
     probe, before = warm_probe(env, table)
     run(env, WRITES[name].replace("{t}", table), protocol)
     probe.changed(before)
@@ -109,8 +111,10 @@ def test_trap06_write_in_disguise_is_seen(env, table, name, protocol):
 
 
 @pytest.mark.parametrize("name", [name for name in WRITES if name not in SEVERAL and name != "call_that_commits"])
-def test_trap06_write_in_disguise_inside_a_transaction(env, table, name):
+def test_trap06_write_in_disguise_inside_a_transaction(env, since, table, name):
     """Own writes are seen inside, by nobody else before COMMIT, by everybody after."""
+    if name.startswith("merge"):
+        since(15, "MERGE")
     probe, before = warm_probe(env, table)
     writer = env.wire()
     writer.ok("BEGIN")

@@ -22,8 +22,8 @@ LEAVERS = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def role(postgres):
-    postgres.sql("postgres", "CREATE ROLE left_behind", "GRANT pg_read_all_data TO left_behind")
+def role(postgres, database):
+    postgres.sql(database, "CREATE ROLE left_behind", "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO left_behind")
 
 
 @pytest.mark.parametrize("how", ["DO", "function", "procedure"])

@@ -67,7 +67,9 @@ def writer(env, names):
 
 @pytest.mark.parametrize("made", (LONG, DEEP), ids=("long", "deep"))
 @pytest.mark.parametrize("how", WRITES)
-def test_case07_a_select_that_is_not_parsed_may_write(env, coded, how, made):
+def test_case07_a_select_that_is_not_parsed_may_write(env, since, coded, how, made):
+    if how == "words":
+        since(14, "substring(5) as a call of what the path finds")
     client = writer(env, coded)
     probe = env.probe("SELECT count(*) FROM {log}".format(**coded), modes=(freshness.SIMPLE,))
     probe.warm()
