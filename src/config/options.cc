@@ -274,7 +274,9 @@ const Option<Config> kOptions[] = {
       .name = "parse_bytes",
       .min = kKb,
       .max = kMb,
-      .sentence = "Longer statements are never parsed: forwarded, and counted as possible writes."},
+      .sentence =
+          "Longer statements are never parsed and never remembered; they count as possible writes, "
+          "unless they are SELECTs of nothing but what is known to write nothing."},
      [](Config& c) -> Field { return &c.limits.parse_bytes; }},
     {{.section = "limits",
       .name = "parse_depth",

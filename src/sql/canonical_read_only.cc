@@ -15,6 +15,8 @@ namespace pgrecall::sql {
 namespace {
 
 constexpr size_t kNamesMax = 1000;
+/// Each name of a text is looked for among them, one by one.
+constexpr size_t kWithNamesMax = 100;
 constexpr size_t kLevelsMax = 100'000;
 /// NAMEDATALEN - 1: the server cuts longer names off.
 constexpr size_t kNameBytesMax = 63;
@@ -25,17 +27,18 @@ constexpr std::array<std::string_view, 8> kWritingWords = {
 
 /// Reserved words and column name keywords (src/include/parser/kwlist.h): unquoted, none of them
 /// can be the name of a function that somebody defined. But "overlay" and "substring" are looked up
-/// like any name when commas stand between their arguments. Sorted.
-constexpr std::array<std::string_view, 58> kWordsBeforeBracket = {
-    "all",      "and",       "any",    "array",     "as",       "between",   "bit",
-    "case",     "cast",      "char",   "character", "coalesce", "dec",       "decimal",
-    "default",  "distinct",  "else",   "except",    "exists",   "extract",   "float",
-    "from",     "greatest",  "group",  "grouping",  "having",   "in",        "intersect",
-    "interval", "lateral",   "least",  "limit",     "nchar",    "normalize", "not",
-    "nullif",   "numeric",   "offset", "on",        "only",     "or",        "position",
-    "row",      "select",    "some",   "then",      "time",     "timestamp", "treat",
-    "trim",     "union",     "using",  "values",    "varchar",  "when",      "where",
-    "with",     "xmlelement"};
+/// like any name when commas stand between their arguments, and TREAT calls the function that is
+/// named like its type. Sorted.
+constexpr std::array<std::string_view, 57> kWordsBeforeBracket = {
+    "all",       "and",      "any",    "array",     "as",       "between",   "bit",
+    "case",      "cast",     "char",   "character", "coalesce", "dec",       "decimal",
+    "default",   "distinct", "else",   "except",    "exists",   "extract",   "float",
+    "from",      "greatest", "group",  "grouping",  "having",   "in",        "intersect",
+    "interval",  "lateral",  "least",  "limit",     "nchar",    "normalize", "not",
+    "nullif",    "numeric",  "offset", "on",        "only",     "or",        "position",
+    "row",       "select",   "some",   "then",      "time",     "timestamp", "trim",
+    "union",     "using",    "values", "varchar",   "when",     "where",     "with",
+    "xmlelement"};
 
 /// Words of clauses, known by the token before them. None is reserved: they may be functions, too.
 struct WordPair {
@@ -182,7 +185,10 @@ class ReadOnlyScan {
 /// Names that PostgreSQL would cut off or fold by its locale are not looked up as it does.
 bool ReadOnlyScan::readable(const Token& token) const {
   if (names_ == nullptr) return true;
-  if (names_->names.size() > kNamesMax || names_->operators.size() > kNamesMax) return false;
+  if (names_->names.size() > kNamesMax || names_->operators.size() > kNamesMax ||
+      with_names_.size() > kWithNamesMax) {
+    return false;
+  }
   const bool quoted = token.kind == TokenKind::kQuotedWord;
   return token.content.size() <= kNameBytesMax && token.text.size() <= kNameBytesMax + 2 &&
          (quoted || (token.text.size() <= kNameBytesMax &&

@@ -122,6 +122,9 @@ constexpr const char* kRunsCode[] = {
     "SELECT ('0.5'::float8).setseed",
     "SELECT (1::bigint).pg_advisory_lock",
     "SELECT * FROM log_it(1)",
+    "SELECT treat(1 AS pg_advisory_lock)",
+    "SELECT treat(0.5 AS setseed)",
+    "SELECT treat('SELECT 1' AS ts_stat)",
     // operators, types and casts of users
     "SELECT 1 <@@@> 2",
     "SELECT 1 OPERATOR(public.<@@@>) 2",
@@ -214,6 +217,14 @@ TEST(Unparsed, WithoutACatalogNothingIsProved) {
     const auto analyses = resolve(*parse(made_long("SELECT 1")), nullptr, {});
     EXPECT_EQ(analyses.at(0).effect, Effect::kOpaque);
     EXPECT_EQ(analyses.at(0).session_effects, kSessionUnknown);
+  });
+}
+
+TEST(Unparsed, TooManyNamesOfWithAreNotProved) {
+  on_big_stack([] {
+    std::string text = "WITH a AS (SELECT 1)";
+    for (int i = 0; i < 200000; ++i) text += ", a AS (SELECT b)";
+    expect_opaque(text + " SELECT * FROM a");
   });
 }
 
