@@ -153,11 +153,11 @@ LONG = {
 
 @pytest.mark.parametrize("protocol", ["simple", "extended"])
 @pytest.mark.parametrize("name", LONG)
-def test_trap60_long_statement_has_one_clear_outcome(env, since, name, protocol):
+def test_trap60_long_statement_has_one_clear_outcome(env, postgres, name, protocol):
     """The same outcome as PostgreSQL gives, and another client is served meanwhile."""
     sql = LONG[name]
-    if name == "nested_selects":
-        since(14, "planning 900 nested SELECTs in less than minutes")
+    if name == "nested_selects" and postgres.version() < 140000:
+        pytest.skip("PostgreSQL 13 itself plans 900 nested SELECTs for 100 s")
     client, truth, other = env.wire(timeout=60), env.wire_direct(timeout=60), env.wire()
 
     def outcome(reply):

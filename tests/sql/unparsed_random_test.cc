@@ -123,8 +123,25 @@ class RandomSelect {
     static const Strings kOthers = {"log_it", "setseed",       "pg_advisory_lock", "headline",
                                     "email",  "immutable_one", "set_config"};
     const bool harmless = !one_in(25);
+    if (one_in(6)) return of_grammar(depth);
     const std::string called = harmless ? pick(kHarmless) : qualified(pick(kOthers));
     return called + (one_in(5) ? gap() : "") + "(" + expression(depth) + ")";
+  }
+  /// Calls that the grammar spells in words of its own; TREAT calls what is named like its type.
+  std::string of_grammar(int depth) {
+    static const Strings kHarmless = {"abs", "length"};
+    static const Strings kOthers = {"setseed", "pg_advisory_lock"};
+    const std::string inner = expression(depth);
+    switch (below(4)) {
+      case 0:
+        return word("TREAT") + "(" + inner + " AS " + pick(one_in(2) ? kHarmless : kOthers) + ")";
+      case 1:
+        return word("EXTRACT") + "(year FROM " + inner + ")";
+      case 2:
+        return word("TRIM") + "(BOTH FROM " + inner + ")";
+      default:
+        return word("NULLIF") + "(" + inner + ", 1)";
+    }
   }
   std::string literal() {
     static const Strings kLiterals = {
