@@ -1,8 +1,8 @@
 """Statements that pgrecall does not parse: too long, too deep, or in a newer grammar than the one it was built with."""
 import pytest
 
-from support import freshness
-from support.hostile import untouched
+from support import freshness, wire
+from support.hostile import run_of, unit, untouched
 
 LONG = " /* " + "x" * 66_000 + " */"
 DEEP = " ORDER BY " + "(" * 2_500 + "1" + ")" * 2_500
@@ -109,6 +109,52 @@ def test_case07_a_temporary_table_is_a_type_as_well(env, coded, made):
     client.ok(f"SELECT ROW('x')::{table}{made}")
     probe.changed(before)
     probe.check()
+
+
+ANALYSES = {"parse": wire.parse, "bind": lambda name, sql: wire.parse(name, sql) + wire.bind("", name)}
+RUNS = {**ANALYSES, "execute": lambda name, sql: ANALYSES["bind"](name, sql) + wire.execute("")}
+
+
+@pytest.mark.parametrize("name", ("", "named"), ids=("unnamed", "named"))
+@pytest.mark.parametrize("made", (LONG, DEEP), ids=("long", "deep"))
+@pytest.mark.parametrize("how", ANALYSES)
+def test_case07_the_row_type_of_a_temporary_table_checks_its_literals_before_execute(env, coded, how, made, name):
+    client, table = writer(env, coded), env.name("temporary")
+    client.ok("CREATE TEMP TABLE {table} (v {domain})".format(table=table, **coded))
+    probe = env.probe("SELECT count(*) FROM {log}".format(**coded), modes=(freshness.SIMPLE,))
+    probe.warm()
+    before = probe.expected()
+    unit(client, ANALYSES[how](name, f"SELECT '(x)'::{table}{made}")).checked()
+    probe.changed(before)
+    probe.check()
+
+
+@pytest.mark.parametrize("how", RUNS)
+def test_case07_a_temporary_table_of_the_same_unit_is_a_type_as_well(env, coded, how):
+    client, table = writer(env, coded), env.name("temporary")
+    probe = env.probe("SELECT count(*) FROM {log}".format(**coded), modes=(freshness.SIMPLE,))
+    probe.warm()
+    before = probe.expected()
+    create = run_of("CREATE TEMP TABLE {table} (v {domain})".format(table=table, **coded))
+    unit(client, create + RUNS[how]("", f"SELECT '(x)'::{table}{LONG}")).checked()
+    probe.changed(before)
+    probe.check()
+
+
+@pytest.mark.parametrize("how", ANALYSES)
+def test_case07_what_such_a_check_left_before_execute_stays_with_its_client(lone, how):
+    table, domain, check = lone.name("temporary"), lone.name("domain"), lone.name("check")
+    lone.run(f"CREATE FUNCTION {check}() RETURNS boolean LANGUAGE plpgsql AS"
+             " $$BEGIN PERFORM set_config('search_path', 'evil', false); RETURN true; END$$",
+             f"CREATE DOMAIN {domain} AS text CHECK (public.{check}())")
+
+    def act(client):
+        client.ok(f"CREATE TEMP TABLE {table} (v {domain})")
+        unit(client, ANALYSES[how]("", f"SELECT '(x)'::{table}{LONG}")).checked()
+        client.ok(f"DROP TABLE {table}")
+        lone.settle()
+        client.ok("SELECT 1")
+    untouched(lone, act)
 
 
 FORGETS = {"drop": "DROP TABLE {table}", "discard": "DISCARD TEMP", "commit": "COMMIT"}

@@ -87,6 +87,8 @@ class ExtendedQuery {
   };
   void expose(const std::string& name, bool in_unit);
   static bool runs_code(const Plan& plan);
+  bool may_name_temporary_types(const Plan& plan) const;
+  bool doubt_analysis(const Plan& plan);
   bool binds_opaquely(ClientStatement& statement);
   void bound();
   void send_held(bool fill);
@@ -128,6 +130,7 @@ class ExtendedQuery {
   std::vector<std::shared_ptr<ClientStatement>> replaced_;  ///< by a Parse of the unnamed one
   bool unnamed_failed_ = false;                             ///< the Parse that failed was unnamed
   bool meaning_changed_ = false;  ///< of names, by what this unit has executed so far
+  bool makes_temporary_ = false;  ///< relations, by what this unit has executed so far
   Queue<Binding> binding_;        ///< of `kOpaqueBindNote`, not answered
   std::unordered_set<std::string> touched_portals_;  ///< named ones, bound or closed in this unit
   std::vector<uint64_t> sent_statements_;  ///< parsed or closed under names of ours in this unit

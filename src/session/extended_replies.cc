@@ -131,6 +131,7 @@ void ExtendedQuery::on_ready() {
   failed_ = false;
   on_server_ = false;
   meaning_changed_ = false;
+  makes_temporary_ = false;
   core_.prepared->drop_unconfirmed();
   if (core_.status == 'I') core_.prepared->clear_portals();
 }
@@ -154,6 +155,7 @@ void ExtendedQuery::on_lost() {
   binding_.clear();
   on_server_ = false;
   meaning_changed_ = false;
+  makes_temporary_ = false;
 }
 
 }  // namespace pgrecall::session

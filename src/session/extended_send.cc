@@ -114,7 +114,8 @@ std::string ExtendedQuery::put_placeholder() {
 void ExtendedQuery::send_parse(Held& held) {
   upstream::ServerConnection& server = *core_.server;
   parsing_.push_back(held.statement);
-  if (const Plan& plan = plans_of(*held.statement)->plans.front(); runs_code(plan)) {
+  const Plan& plan = plans_of(*held.statement)->plans.front();
+  if (!doubt_analysis(plan) && runs_code(plan)) {
     core_.writes()->before_execute(plan, core_.names());
   }
   if (held.clash) {
@@ -284,9 +285,25 @@ bool ExtendedQuery::runs_code(const Plan& plan) {
   return (plan.analysis.session_effects & sql::kSessionUnknown) != 0;
 }
 
+/// Also those that this unit has asked for.
+bool ExtendedQuery::may_name_temporary_types(const Plan& plan) const {
+  return core_.may_name_temporary_types(plan) ||
+         (makes_temporary_ && plan.analysis.kind == sql::StatementKind::kUnparsed);
+}
+
+/// Checks of domains in a row type that the catalog does not know run for a literal at Parse, too.
+bool ExtendedQuery::doubt_analysis(const Plan& plan) {
+  if (!may_name_temporary_types(plan)) return false;
+  Plan doubted = plan;
+  PlanBuilder::doubt(doubted, *core_.database);
+  core_.pin_as_unknown();
+  core_.writes()->before_execute(doubted, core_.names());
+  return true;
+}
+
 bool ExtendedQuery::binds_opaquely(ClientStatement& statement) {
   const auto& plans = plans_of(statement);
-  if (!runs_code(plans->plans.front())) return false;
+  if (doubt_analysis(plans->plans.front()) || !runs_code(plans->plans.front())) return false;
   core_.writes()->before_execute(plans->plans.front(), core_.names());
   binding_.push_back({plans, statement.entry});
   return true;
@@ -362,7 +379,7 @@ bool ExtendedQuery::means_what_it_says(const ClientPortal& portal, const PlanSet
   const Plan& plan = plans.plans.front();
   if (!statement.scans_alike(*core_.context) || core_.fetches_portal(plan)) return false;
   if (core_.prepares_code(plan, statement.entry)) return false;
-  if (core_.may_name_temporary_types(plan)) return false;
+  if (may_name_temporary_types(plan)) return false;
   if (portal.context && !names_alike(*portal.context, *core_.context)) return false;
   return !statement.has_user_types() ||
          !statement.checks_parameters(core_.database->catalog().get());
@@ -412,6 +429,8 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
   }
   const Plan& plan = plans && !doubtful ? plans->plans.front() : unknown;
   meaning_changed_ = meaning_changed_ || changes_meaning(plan, true) || core_.ends_meaning(plan);
+  makes_temporary_ =
+      makes_temporary_ || (plan.analysis.session_effects & sql::kSessionTemporary) != 0;
   if (!plan.drops_database.empty())
     core_.worker.host.vacate_database(plan.drops_database, *core_.server);
   core_.writes()->before_execute(plan, core_.names(), &core_.worker.stats);
