@@ -122,6 +122,7 @@ void SessionCore::show_restored_parameters() {
     if (server->status() == 'I' && settings.is_local(name)) continue;  // it has just ended
     if (shown_parameters.set(name, value)) wire::append_parameter_status(output, name, value);
   }
+  show_parameter_changes();  // one that followed a RESET was taken for the RESET's
 }
 
 void SessionCore::release_if_idle() {
