@@ -61,6 +61,15 @@ def test_a_read_that_writes_behind_a_hidden_name_is_seen(env, trap, name, how, l
     probe.fresh()
 
 
+@pytest.mark.parametrize("how", [wire.query, lambda sql: wire.extended(sql) + wire.sync()], ids=["query", "extended"])
+def test_a_read_right_behind_unknown_code_waits_for_the_names(env, trap, how):
+    """Otherwise it would outdate everything, and the catalog with it."""
+    client, before = env.wire(), env.stats()["opaque_writes"]
+    client.send(wire.query("DO $$BEGIN NULL; END$$") + how("SELECT v FROM {shown}".format(**trap)) * 2)
+    assert [client.read_ready().checked().rows for _ in range(3)] == [[], [("1",)], [("1",)]]
+    assert env.stats()["opaque_writes"] == before + 1
+
+
 @pytest.mark.parametrize("looked", [False, True])
 def test_a_text_that_is_read_in_another_way_is_seen(env, trap, looked):
     """One SELECT of two strings to us, a SELECT and an UPDATE to the server."""

@@ -14,6 +14,8 @@ Progress ClientSession::State::dispatch(const wire::Frame& frame) {
     pass_copy(frame);
     return core.closing ? Progress::kClosed : Progress::kDone;
   }
+  // Until the server has said what names mean, everything would count as a write of everything.
+  if (core.awaits_names() && frame.type != wire::kTerminate) return Progress::kBlocked;
   switch (frame.type) {
     case wire::kQuery: {
       const bool in_unit = extended.unit_open();

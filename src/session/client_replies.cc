@@ -46,8 +46,9 @@ void ClientSession::on_reply(const upstream::Step& step, const wire::Frame& fram
     }
     if (step.note == upstream::kPinsNote) {
       state.pin_review.on_reply(frame);
-      if (frame.type == wire::kReadyForQuery) core.release_if_idle();
-      return;
+      if (frame.type != wire::kReadyForQuery) return;
+      core.release_if_idle();
+      return core.worker.host.resume_later(*this);
     }
     if (step.note != upstream::kSettingsNote) return;
     if (frame.type == wire::kErrorResponse) state.settings_error = frame.payload;
@@ -193,13 +194,13 @@ void ClientSession::on_flight(uint64_t query, cache::CachedResultPtr result) {
 
 void ClientSession::on_cancel() {
   SessionCore& core = state_->core;
-  // A Query that waits for another client's answer, or for a connection, ends here; inside a block
-  // the server would have to abort the transaction, so there it waits on. Who is pinned waits for
-  // its own connection, which is being inspected.
+  // A Query that waits for another client's answer, a connection or its names ends here; inside a
+  // block the server would have to abort the transaction, so there it waits on. Who is pinned waits
+  // for its own connection, which is being inspected.
   const bool query_waits = !state_->input.empty() && state_->input.front() == wire::kQuery &&
                            core.visible_status() == 'I' && !core.owed();
   const bool renews = core.waiting && core.pins != 0;
-  if (query_waits && !renews && (state_->reads.waiting() || core.waiting)) {
+  if (query_waits && !renews && (state_->reads.waiting() || core.waiting || core.awaits_names())) {
     core.cancelled = true;
     state_->reads.stop_waiting();
     if (std::exchange(core.waiting, false)) core.worker.host.stop_waiting(*this);

@@ -102,6 +102,7 @@ struct SessionCore {
   /// Opaque code ran on the connection, and not every trace of it is gone.
   bool ran_opaque_code() const { return (pins & (sql::kSessionUnknown | kUnproved)) != 0; }
   Names names() const;
+  bool awaits_names() const { return reviewing && names() == Names::kHidden; }
 
   /// FETCH from a portal of the protocol, which counts only when it is executed.
   bool fetches_portal(const Plan& plan) const;

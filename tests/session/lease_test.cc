@@ -136,6 +136,47 @@ TEST(Lease, Trap23_ACancelDoesNotCostAPinnedClientItsServer) {
   EXPECT_EQ(world.leased(b), 0u) << "it still listens there";
 }
 
+/// A client whose server has answered unknown code, and not what its names mean now.
+Client& awaits_names(World& world) {
+  Client& client = world.client();
+  std::mt19937 random(1);
+  client.send(query("do bump t"));
+  while (!read(client.inbox).ends_with("Z(I)")) world.step(random);
+  world.hold(0, true);
+  EXPECT_EQ(client.got(), "C(DO) Z(I)");
+  client.send(query("select a from u"));
+  world.pump();
+  EXPECT_EQ(world.asked().back(), "do bump t");
+  return client;
+}
+
+TEST(Lease, AClientWaitsForWhatItsNamesMean) {
+  World world(pool_of(1));
+  Client& a = awaits_names(world);
+  world.hold(0, false);
+  world.pump();
+  EXPECT_EQ(a.got(), "T D(public.u=0) C(SELECT 1) Z(I)");
+}
+
+TEST(Lease, Trap23_ACancelEndsTheWaitingForWhatNamesMean) {
+  World world(pool_of(1));
+  Client& a = awaits_names(world);
+  a.session.on_cancel();
+  world.hold(0, false);
+  world.pump();
+  EXPECT_EQ(a.got(), "E(57014) Z(I)");
+  EXPECT_EQ(world.asked().back(), "do bump t");
+}
+
+TEST(Lease, AClientWhoseServerIsLostWaitsForNoNames) {
+  World world(pool_of(1));
+  Client& a = awaits_names(world);
+  world.kill(0, "57P01");
+  world.pump();
+  EXPECT_EQ(a.got(), "E!(57P01)");
+  EXPECT_TRUE(a.closed);
+}
+
 TEST(Lease, Trap23_ACancelEndsTheOpeningOfAServer) {
   World world(pool_of(1));
   Client& b = world.client();
