@@ -49,6 +49,7 @@ def test_a_lost_write_that_ran_under_a_newer_catalog_is_seen(env, gate):
 def test_a_plan_of_one_stale_catalog_is_not_one_of_the_next(postgres, database, gate, new_proxy):
     """`t` was a table the first time that the catalog was in doubt, and is a view that writes the second time."""
     proxy = new_proxy(gate.port, arguments=["--workers", "1"])
+    proxy.wait_catalog("postgres")  # its first look makes every connection's defaults doubtful
     proxy.wait_catalog(database)
     env = Environment(postgres, proxy, database, gate)
     try:
