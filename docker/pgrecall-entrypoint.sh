@@ -3,8 +3,32 @@
 #   PGRECALL_UPSTREAM_HOST, _PORT, _USER, _PASSWORD   the primary and the control role
 #   PGRECALL_REDIS_URL                                the second tier
 # Arguments are passed on and override it; without arguments it serves on every address of the container.
-# Without any of these variables nothing is written, and without arguments too the help is shown.
+# Without any of these variables nothing is written, and without arguments too the help is shown. Other variables
+# PGRECALL_* are refused, but not those that Kubernetes sets for a Service called pgrecall or pgrecall-NAME.
 set -euo pipefail
+
+allowed=(PGRECALL_UPSTREAM_HOST PGRECALL_UPSTREAM_PORT PGRECALL_UPSTREAM_USER PGRECALL_UPSTREAM_PASSWORD
+  PGRECALL_REDIS_URL)
+
+# of_service NAME: whether Kubernetes set it, beside the SERVICE_HOST of the same Service.
+of_service() {
+  local host service
+  for host in "${!PGRECALL_@}"; do
+    service=${host%_SERVICE_HOST}
+    [[ $service == "$host" || $1 != "$service"_@(SERVICE|PORT)* ]] || return 0
+  done
+  return 1
+}
+# Ends as pgrecall does over a mistake in its configuration.
+check_variables() {
+  local name unknown=()
+  for name in "${!PGRECALL_@}"; do
+    [[ " ${allowed[*]} " == *" $name "* ]] || of_service "$name" || unknown+=("$name")
+  done
+  ((${#unknown[@]} > 0)) || return 0
+  printf '%s: unknown variables: %s; allowed: %s\n' "${0##*/}" "${unknown[*]}" "${allowed[*]}" >&2
+  exit 2
+}
 
 # A TOML basic string of any text: quote, backslash and control characters are escaped.
 toml_string() {
@@ -32,6 +56,7 @@ configuration() {
   [[ -z ${PGRECALL_REDIS_URL+x} ]] || printf '[redis]\nurl = %s\n' "$(toml_string "$PGRECALL_REDIS_URL")"
 }
 
+check_variables
 text=$(configuration)
 if [[ -z $text ]]; then
   (($# > 0)) || set -- --help

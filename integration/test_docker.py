@@ -34,11 +34,12 @@ def entrypoint(tmp_path):
     stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nenv >"$(dirname "$0")/environment"\n')
     stand_in.chmod(0o755)
 
-    def run(*arguments, **variables):
-        done = subprocess.run([DOCKER / "pgrecall-entrypoint.sh", *arguments], check=True, text=True,
-                              stdout=subprocess.PIPE,
+    def run(*arguments, refused=False, **variables):
+        done = subprocess.run([DOCKER / "pgrecall-entrypoint.sh", *arguments], check=False, text=True,
+                              capture_output=True,
                               env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path), **variables})
-        return done.stdout.splitlines()
+        assert done.returncode == (2 if refused else 0), done.stderr
+        return done.stderr if refused else done.stdout.splitlines()
 
     return run
 
@@ -85,6 +86,33 @@ def test_pgrecall_logs_in_with_any_password(entrypoint, server, kind):
 def test_without_variables_the_arguments_are_all_there_is(entrypoint):
     assert entrypoint("check-config") == ["check-config"]
     assert entrypoint() == ["--help"]
+
+
+@pytest.mark.parametrize("unknown", [["PGRECALL_UPSTREAM_PASS"], ["PGRECALL_UPSTREAM_DATABASE"], ["PGRECALL_LISTEN"],
+                                     ["PGRECALL_"], ["PGRECALL_REDIS_URLS", "PGRECALL_UPSTREAM_"]])
+def test_a_variable_that_the_image_does_not_know_is_refused(entrypoint, tmp_path, unknown):
+    said = entrypoint("--listen=0.0.0.0:6432", refused=True, PGRECALL_UPSTREAM_HOST="primary",
+                      **{name: "a value that stays unsaid" for name in unknown})
+    named, allowed = said.split("; allowed: ")
+    assert named == f"pgrecall-entrypoint.sh: unknown variables: {' '.join(sorted(unknown))}"
+    assert allowed == ("PGRECALL_UPSTREAM_HOST PGRECALL_UPSTREAM_PORT PGRECALL_UPSTREAM_USER "
+                       "PGRECALL_UPSTREAM_PASSWORD PGRECALL_REDIS_URL\n")
+    assert not (tmp_path / "environment").exists() and not list(tmp_path.glob("*.toml"))
+
+
+def test_an_unknown_variable_alone_is_refused(entrypoint):
+    assert "PGRECALL_LISTEN" in entrypoint(refused=True, PGRECALL_LISTEN="0.0.0.0:6432")
+
+
+@pytest.mark.parametrize("service", ["PGRECALL", "PGRECALL_ADMIN"])
+def test_the_variables_of_a_service_of_kubernetes_are_no_mistake(entrypoint, service):
+    variables = {f"{service}_{each}": "10.0.0.7" for each in (
+        "SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_SQL", "PORT", "PORT_6432_TCP", "PORT_6432_TCP_ADDR",
+        "PORT_6432_TCP_PORT", "PORT_6432_TCP_PROTO")}
+    assert entrypoint(**variables) == ["--help"]
+    assert "variables: PGRECALL_UPSTREAM_PASS;" in entrypoint(refused=True, PGRECALL_UPSTREAM_PASS="x", **variables)
+    del variables[f"{service}_SERVICE_HOST"]
+    assert f"{service}_PORT" in entrypoint(refused=True, **variables)
 
 
 def test_with_variables_alone_it_serves_and_a_restart_leaves_one_file(entrypoint, tmp_path):
