@@ -140,7 +140,8 @@ def test_a_mirror_that_debootstrap_cannot_read_is_named(suites):
     assert status == 1 and "mirror+file:/etc/apt/mirrors/debian.list; allowed: http" in said
 
 
-# Stand-ins. apt-get holds a lock as the true one does, installs when it is let go, and records.
+# Stand-ins. apt-get holds a lock as the true one does, installs when it is let go, and records. A dpkg that was
+# interrupted is finished by dpkg --configure, and apt-get refuses to work before that.
 PROGRAMS = {
     "apt-get": """
         [ "$1 $2" != "-q --no-install-recommends" ] || shift 2
@@ -148,15 +149,24 @@ PROGRAMS = {
         echo "$*" >>"$STATE/apt-calls"
         [ ! -e "$STATE/size" ] || { cat "$STATE/size"; exit 1; }
         [ ! -e "$STATE/installing" ] || { echo "the lock is held" >&2; exit 100; }
+        [ ! -e "$STATE/interrupted" ] || { echo "run 'dpkg --configure -a'" >&2; exit 100; }
         touch "$STATE/installing"
         until [ -e "$STATE/go" ]; do sleep 0.01; done
         [ -e /usr/sbin/policy-rc.d ] && touch "$STATE/guarded"
         mkdir -p /usr/lib/systemd/system
         touch /etc/init.d/redis-server /usr/lib/systemd/system/redis-server.service
-        touch "$STATE/installed"
         rm "$STATE/installing"
+        [ ! -e "$STATE/stops-halfway" ] || { mv "$STATE/stops-halfway" "$STATE/interrupted"; exit 100; }
+        touch "$STATE/installed"
+        """,
+    "dpkg": """
+        [ "$*" = "--configure -a" ] || exit 2
+        grep -qs "new units" /usr/sbin/policy-rc.d && touch "$STATE/configured-under-policy"
+        echo configured >>"$STATE/systemctl-calls"
+        rm -f "$STATE/interrupted" /var/lib/dpkg/updates/*
         """,
     "dpkg-query": """
+        [ ! -e "$STATE/interrupted" ] || echo "$(cat "$STATE/interrupted") redis-server"
         [ ! -e "$STATE/installed" ] || "$SCRIPTS/bootstrap" --for bench --list | sed 's/^/installed /'
         """,
     "systemctl": 'echo "$*" >>"$STATE/systemctl-calls"\n',
@@ -182,6 +192,7 @@ class Machine:
         """Runs the lines with "$bootstrap" and "$STATE" set."""
         places = f"mount --bind {self.sbin} /usr/sbin; mount --bind {self.init_d} /etc/init.d\n" \
                  f"mount --bind {self.local} /usr/local/lib\n" \
+                 "mount -t tmpfs tmpfs /var/lib/dpkg/updates\n" \
                  "mkdir -p /usr/lib/systemd; for each in /usr/lib/systemd /etc/systemd /run/systemd; do\n" \
                  "  [ ! -d $each ] || mount -t tmpfs tmpfs $each; done\n"
         environment = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}", "STATE": str(self.state),
@@ -271,3 +282,80 @@ def test_an_ordinary_user_needs_rights_only_for_what_is_to_be_done(machine):
     assert done.returncode == 0, done.stderr
     assert machine.said("sudo-calls") == f"{SCRIPTS}/bootstrap --for demo\n"
     assert (machine.state / "installed").exists() and not machine.policy.exists()
+
+
+# A run was killed in dpkg: its policy is there, and a unit that it brought.
+KILLED_IN_DPKG = """
+    touch /etc/init.d/redis-server "$STATE/go"
+    printf '#!/bin/sh\\n%s\\n# new units: redis-server.service other.service\\nexit 101\\n' \\
+      "$(sed -n "s/^mark='\\(.*\\)'/\\1/p" "$bootstrap")" >/usr/sbin/policy-rc.d
+    """
+
+
+@needs_mounts
+@pytest.mark.parametrize("state", ["half-configured", "unpacked", "triggers-pending", "updates"])
+@pytest.mark.parametrize("missing", [True, False])
+def test_what_a_killed_run_left_in_dpkg_is_finished_under_its_policy(machine, state, missing):
+    left = "touch /var/lib/dpkg/updates/0001" if state == "updates" else f'echo {state} >"$STATE/interrupted"'
+    done = machine.run(f"""{KILLED_IN_DPKG} {left}
+        {"" if missing else 'touch "$STATE/installed"'}
+        "$bootstrap" --for demo""")
+    assert done.returncode == 0, done.stderr
+    assert (machine.state / "configured-under-policy").exists()
+    assert ("install" in machine.said("apt-calls")) == missing
+    calls = machine.said("systemctl-calls").splitlines()
+    assert calls.index("configured") < calls.index("disable --quiet redis-server.service")
+    assert not machine.policy.exists()
+
+
+@needs_mounts
+def test_a_unit_that_a_killed_run_brought_is_disabled_after_its_package_is_installed_again(machine):
+    """dpkg killed while it unpacked: only apt-get can finish that."""
+    machine.add_program("systemctl", '[ ! -e "$STATE/installed" ] || echo "$*" >>"$STATE/systemctl-calls"\n')
+    done = machine.run(f'{KILLED_IN_DPKG} "$bootstrap" --for demo')
+    assert done.returncode == 0, done.stderr
+    assert (machine.state / "guarded").exists() and not machine.policy.exists()
+    assert "disable --quiet redis-server.service" in machine.said("systemctl-calls").splitlines()
+
+
+@needs_mounts
+def test_what_apt_leaves_unfinished_is_finished_before_the_policy_goes(machine):
+    """dpkg killed under a bootstrap that lives, or Ctrl-C: who configures by hand afterwards starts nothing."""
+    done = machine.run('touch "$STATE/go"; echo unpacked >"$STATE/stops-halfway"; "$bootstrap" --for demo')
+    assert done.returncode == 100
+    assert (machine.state / "configured-under-policy").exists() and not machine.policy.exists()
+    calls = machine.said("systemctl-calls").splitlines()
+    assert calls.index("configured") < calls.index("disable --quiet redis-server.service")
+
+
+@needs_mounts
+def test_what_another_left_in_dpkg_starts_and_disables_nothing(machine):
+    done = machine.run("""
+        touch /etc/init.d/redis-server "$STATE/installed"
+        echo unpacked >"$STATE/interrupted"
+        "$bootstrap" --for demo --list >/dev/null && "$bootstrap" --for demo --size && [ -e "$STATE/interrupted" ] &&
+        "$bootstrap" --for demo""")
+    assert done.returncode == 0, done.stderr
+    assert (machine.state / "configured-under-policy").exists() and not machine.policy.exists()
+    assert machine.said("systemctl-calls") == "configured\n"
+
+
+@needs_mounts
+def test_a_policy_of_another_is_not_replaced_to_finish_dpkg(machine):
+    done = machine.run("""
+        printf '#!/bin/sh\\nexit 101\\n' | tee /usr/sbin/policy-rc.d >"$STATE/policy"
+        touch "$STATE/go"; echo unpacked >"$STATE/interrupted"
+        "$bootstrap" --for demo""")
+    assert done.returncode == 0, done.stderr
+    assert machine.policy.read_text() == machine.said("policy")
+    calls = machine.said("systemctl-calls").splitlines()
+    assert calls.index("configured") < calls.index("disable --quiet redis-server.service")
+
+
+@needs_mounts
+def test_a_dpkg_that_cannot_be_finished_fails_only_where_something_is_missing(machine):
+    machine.add_program("dpkg", "exit 1\n")
+    done = machine.run('echo unpacked >"$STATE/interrupted"; "$bootstrap" --for demo')
+    assert done.returncode == 100 and not machine.policy.exists()
+    done = machine.run('touch "$STATE/installed"; "$bootstrap" --for demo')
+    assert done.returncode == 0 and not machine.policy.exists()
