@@ -379,9 +379,10 @@ def counting(postgres, new_proxy, database):
 def test_no_estimate_where_it_must_be_exact(counting, how):
     env = counting
     table = env.name("big")
-    env.run(f"CREATE TABLE {table} AS SELECT n AS v FROM generate_series(1, 20000) n")
     with env.direct().cursor() as cursor:
-        def analyzed():  # a server's figures arrive late, those before 15 in any order
+        cursor.execute(f"CREATE TABLE {table} AS SELECT n AS v FROM generate_series(1, 20000) n")
+
+        def analyzed():  # a backend tells what it has done with its next command, before 15 in any order
             cursor.execute(f"ANALYZE {table}")
             cursor.execute("SELECT n_tup_ins, n_mod_since_analyze FROM pg_stat_user_tables WHERE relname = %s", (table,))
             return cursor.fetchone() == (20000, 0)
