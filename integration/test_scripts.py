@@ -77,7 +77,9 @@ class Suites:
         path.chmod(0o755)
 
     def start(self, *arguments):
-        return subprocess.Popen([self.tree / "scripts" / "verify.d" / "fresh", *arguments], text=True,
+        # Whoever started the tests may ignore signals, and bash would inherit that.
+        return subprocess.Popen(["env", "--default-signal=INT,HUP,TERM",
+                                 self.tree / "scripts" / "verify.d" / "fresh", *arguments], text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 env={**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"})
 
