@@ -114,10 +114,7 @@ std::string ExtendedQuery::put_placeholder() {
 void ExtendedQuery::send_parse(Held& held) {
   upstream::ServerConnection& server = *core_.server;
   parsing_.push_back(held.statement);
-  const Plan& plan = plans_of(*held.statement)->plans.front();
-  if (!doubt_analysis(plan) && runs_code(plan)) {
-    core_.writes()->before_execute(plan, core_.names());
-  }
+  before_analysis(*held.statement, false);
   if (held.clash) {
     // Let the server refuse it: under the name of the statement that is there.
     std::string name;
@@ -279,33 +276,51 @@ void ExtendedQuery::send_bind(Held& held) {
   server.expect(Reply::kBind, Route::kForward, opaque ? kOpaqueBindNote : 0);
 }
 
-/// Input of constants and parameters runs checks of domains, planning runs functions that call
-/// themselves IMMUTABLE: Parse and Bind write what such a statement writes.
-bool ExtendedQuery::runs_code(const Plan& plan) {
-  return (plan.analysis.session_effects & sql::kSessionUnknown) != 0;
-}
-
 /// Also those that this unit has asked for.
 bool ExtendedQuery::may_name_temporary_types(const Plan& plan) const {
   return core_.may_name_temporary_types(plan) ||
          (makes_temporary_ && plan.analysis.kind == sql::StatementKind::kUnparsed);
 }
 
-/// Checks of domains in a row type that the catalog does not know run for a literal at Parse, too.
-bool ExtendedQuery::doubt_analysis(const Plan& plan) {
-  if (!may_name_temporary_types(plan)) return false;
-  Plan doubted = plan;
-  PlanBuilder::doubt(doubted, *core_.database);
-  core_.pin_as_unknown();
-  core_.writes()->before_execute(doubted, core_.names());
-  return true;
+bool ExtendedQuery::runs_code(const Plan& plan) {
+  return (plan.analysis.session_effects & sql::kSessionUnknown) != 0;
+}
+
+/// What Execute would be doubted for; parameters are there from the Bind on.
+bool ExtendedQuery::analysis_is_doubtful(const ClientStatement& statement, const Plan& plan,
+                                         bool binds) const {
+  if (meaning_changed_ || makes_temporary_) return true;
+  if (!statement.scans_alike(*core_.context) || may_name_temporary_types(plan)) return true;
+  return binds && statement.has_user_types() &&
+         statement.checks_parameters(core_.database->catalog().get());
+}
+
+/// Input of constants and parameters runs checks of domains, planning runs functions that call
+/// themselves IMMUTABLE: Parse, Describe and Bind write what such a statement writes, executed or
+/// not. True if the plan says so itself: then it may be proved harmless later.
+bool ExtendedQuery::before_analysis(ClientStatement& statement, bool binds) {
+  const Plan& plan = plans_of(statement)->plans.front();
+  const invalidation::Verb verb = plan.writes.verb;
+  if (verb != invalidation::Verb::kNone && verb != invalidation::Verb::kUnknown) return false;
+  const bool doubtful = analysis_is_doubtful(statement, plan, binds);
+  const bool hidden = core_.names() == Names::kHidden;
+  if (!doubtful && !hidden && !runs_code(plan)) return false;
+  core_.writes()->before_execute(doubtful || hidden ? unknown_plan() : plan, core_.names());
+  if (doubtful) core_.pin_as_unknown();
+  return runs_code(plan) && !doubtful;
+}
+
+Plan ExtendedQuery::unknown_plan() const {
+  Plan unknown;
+  unknown.writes.ids = core_.database->opaque_dependencies();
+  unknown.writes.effect = sql::Effect::kOpaque;
+  unknown.suspects_catalog = true;
+  return unknown;
 }
 
 bool ExtendedQuery::binds_opaquely(ClientStatement& statement) {
-  const auto& plans = plans_of(statement);
-  if (doubt_analysis(plans->plans.front()) || !runs_code(plans->plans.front())) return false;
-  core_.writes()->before_execute(plans->plans.front(), core_.names());
-  binding_.push_back({plans, statement.entry});
+  if (!before_analysis(statement, true)) return false;
+  binding_.push_back({plans_of(statement), statement.entry});
   return true;
 }
 
@@ -358,6 +373,10 @@ void ExtendedQuery::send_named(Held& held, bool fill) {
   if (held.kind == wire::kStatement) {
     if (held.statement) {
       ensure_statement(*held.statement);
+      const auto plans = plans_of(*held.statement);
+      if (before_analysis(*held.statement, false)) {
+        core_.note_unproved(plans->plans.front(), held.statement->entry);
+      }
       wire::append_describe_statement(server.output(), held.statement->server_name());
     } else {
       if (held.bytes.size() == wire::kFrameHeaderBytes + 2) hide_unnamed();
@@ -415,11 +434,7 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
   else
     hide_unnamed_portal(frame.bytes);
   Plan unknown;
-  if (!plans) {
-    unknown.writes.ids = core_.database->opaque_dependencies();
-    unknown.writes.effect = sql::Effect::kOpaque;
-    unknown.suspects_catalog = true;
-  }
+  if (!plans) unknown = unknown_plan();
   const bool doubtful = plans && (meaning_changed_ || !means_what_it_says(*portal, *plans));
   if (doubtful) {
     // Analysed under what has changed in the meantime.

@@ -48,7 +48,10 @@ constexpr std::string_view kNamesColumns =
     " WHERE i.inhrelid OPERATOR(pg_catalog.=) c.oid OR i.inhparent OPERATOR(pg_catalog.=) c.oid)"
     " AND NOT EXISTS (SELECT FROM pg_catalog.pg_class o"
     " WHERE o.relname OPERATOR(pg_catalog.=) c.relname"
-    " AND o.relnamespace OPERATOR(pg_catalog.<>) c.relnamespace))),"
+    " AND o.relnamespace OPERATOR(pg_catalog.<>) c.relnamespace)"
+    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_type y"
+    " WHERE y.typname OPERATOR(pg_catalog.=) c.relname"
+    " AND y.typnamespace OPERATOR(pg_catalog.<>) c.relnamespace))),"
     " pg_catalog.current_setting('search_path'), current_user, session_user,"
     " pg_catalog.current_setting('standard_conforming_strings'),"
     " pg_catalog.current_setting('client_encoding')";

@@ -108,10 +108,11 @@ struct SessionCore {
   bool fetches_portal(const Plan& plan) const;
   /// PREPARE of a text whose analysis at the server may run code.
   bool prepares_code(const Plan& plan, const std::shared_ptr<TextEntry>& entry);
-  /// A text that is not parsed: the catalog does not know the row types of temporary tables.
+  /// A text that is not parsed: the catalog does not know the row types of temporary tables, which
+  /// opaque code may have made as well.
   bool may_name_temporary_types(const Plan& plan) const {
     return plan.analysis.kind == sql::StatementKind::kUnparsed &&
-           (pins & sql::kSessionTemporary) != 0;
+           ((pins & sql::kSessionTemporary) != 0 || ran_opaque_code());
   }
   /// Ends settings that decide what follows means.
   bool ends_meaning(const Plan& plan) const;

@@ -44,8 +44,9 @@ bool are_plain_columns(std::string_view definition) {
                       [&](std::string_view word) { return names_word(definition, word); });
 }
 
-/// A temporary relation before it: what is analysed as the one is the other.
+/// A temporary relation before it, or its row type: what is analysed as the one is the other.
 bool hides_another(const sql::Catalog& catalog, std::string_view name) {
+  if (!catalog.types_named(name).empty()) return true;
   return std::any_of(catalog.schemas.begin(), catalog.schemas.end(), [&](const auto& schema) {
     return catalog.relation(schema.first, name) != nullptr;
   });

@@ -56,7 +56,9 @@ class TokenJudge {
     // t.f means f(t) if t has no column f (xfunc: functional notation).
     if (found.place == Place::kSelected) judge_function(found.name, 1);
     read(found);
-    if (found.place != Place::kRelation) judge_type(found.name);
+    judge_type(found.name);  // of a relation: a literal beside its row becomes one
+    // The catalog does not know what is there.
+    if (found.qualifier.starts_with("pg_temp")) facts_.make_opaque(found.qualifier);
   }
 
   /// A word that calls the function of its name if there is one.
