@@ -93,9 +93,10 @@ def works(env, client, truth):
 def test_what_tier_one_has_no_room_for_comes_from_redis(site, redis_server):
     client, truth = site.wire(), site.wire_direct()
     sweep(client, truth)
-    before = site.stats()
-    assert before["redis"]["configured"] and before["redis"]["puts"] >= DOCUMENTS
     wait_until(lambda: redis_server.client().dbsize() >= DOCUMENTS, "all of them are in Redis")
+    wait_until(lambda: site.stats()["redis"]["puts"] >= DOCUMENTS, "Redis's answers have arrived")
+    before = site.stats()
+    assert before["redis"]["configured"]
     sweep(client, truth)
     after = site.stats()
     hits = after["hits_tier2"] - before["hits_tier2"]
