@@ -4,6 +4,7 @@ import pytest
 
 from support import freshness, wire
 from support.hostile import run_of, unit, untouched
+from support.waiting import wait_until
 
 LONG = " /* " + "x" * 66_000 + " */"
 HOW = {"parse": lambda sql: wire.parse("", sql), "bind": lambda sql: wire.parse("", sql) + wire.bind("", ""), "execute": run_of}
@@ -64,14 +65,20 @@ def test_trap17_a_parameter_of_a_domain(scene, how, made):
                + (wire.execute("") if how == "execute" else b""))
 
 
+# What gives a type's name another meaning.
+MOVES = {"path": ("{ty}", "SET search_path = {space}, public"),
+         "temporary": ("{kind}", "CREATE TEMP TABLE {kind} (v public.{domain})")}
+
+
 @lengths
 @hows
 @pytest.mark.parametrize("same_unit", [False, True])
-def test_trap17_a_path_changed_before(scene, how, same_unit, made):
-    change = "SET search_path = {space}, public".format(**scene.names)
+@pytest.mark.parametrize("by", MOVES)
+def test_trap17_a_type_of_another_meaning(scene, by, how, same_unit, made):
+    kind, change = (text.format(**scene.names) for text in MOVES[by])
     if not same_unit:
         scene.ok(change)
-    scene.sees((run_of(change) if same_unit else b"") + HOW[how]("SELECT '(x)'::{ty} IS NULL".format(**scene.names) + made))
+    scene.sees((run_of(change) if same_unit else b"") + HOW[how](f"SELECT '(x)'::{kind} IS NULL{made}"))
 
 
 @lengths
@@ -93,16 +100,6 @@ def test_trap17_a_row_type_of_a_temporary_table_that_code_made(scene, how, made)
     scene.ok("SELECT {makes}()")
     scene.ok("SELECT 1")
     scene.sees(HOW[how]("SELECT '(x)'::{mine}".format(**scene.names) + made))
-
-
-@lengths
-@hows
-@pytest.mark.parametrize("same_unit", [False, True])
-def test_trap17_a_temporary_table_that_hides_a_type(scene, how, same_unit, made):
-    create = "CREATE TEMP TABLE {kind} (v public.{domain})".format(**scene.names)
-    if not same_unit:
-        scene.ok(create)
-    scene.sees((run_of(create) if same_unit else b"") + HOW[how]("SELECT '(x)'::{kind}".format(**scene.names) + made))
 
 
 @hows
@@ -149,6 +146,16 @@ def test_trap17_what_it_left_stays_with_its_client(lone, how, made):
         client.ok("SELECT 1")
         unit(client, wire.describe_statement("s")).checked()
     untouched(lone, act)
+
+
+@pytest.mark.parametrize("pipeline", [["SET search_path = public", "SET timezone = 'UTC'", "BEGIN", "COMMIT"],
+                                      ["CREATE TEMP TABLE plain_mine (v int) ON COMMIT DROP", "SELECT 1"]])
+def test_trap17_a_pipeline_that_hides_nothing_pins_nobody(lone, pipeline):
+    client = lone.wire()
+    unit(client, b"".join(run_of(sql) for sql in pipeline)).checked()
+    client.ok("SELECT 1")
+    wait_until(lambda: lone.stats()["pinned"] == [], "the server has said that nothing is left")
+    assert lone.wire().rows("SELECT 1") == [("1",)]  # on the one connection, while the first one stays
 
 
 # Beside its row a literal becomes one, and a cast from the row type is one of its name. Of texts that are parsed: not yet.

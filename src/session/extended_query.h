@@ -88,7 +88,7 @@ class ExtendedQuery {
   void expose(const std::string& name, bool in_unit);
   static bool runs_code(const Plan& plan);
   bool may_name_temporary_types(const Plan& plan) const;
-  bool analysis_is_doubtful(const ClientStatement& statement, const Plan& plan, bool binds) const;
+  bool is_doubtful(const ClientStatement& statement, const Plan& plan, bool binds) const;
   bool before_analysis(ClientStatement& statement, bool binds);
   Plan unknown_plan() const;
   bool binds_opaquely(ClientStatement& statement);

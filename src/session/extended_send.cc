@@ -286,11 +286,12 @@ bool ExtendedQuery::runs_code(const Plan& plan) {
   return (plan.analysis.session_effects & sql::kSessionUnknown) != 0;
 }
 
-/// What Execute would be doubted for; parameters are there from the Bind on.
-bool ExtendedQuery::analysis_is_doubtful(const ClientStatement& statement, const Plan& plan,
-                                         bool binds) const {
-  if (meaning_changed_ || makes_temporary_) return true;
-  if (!statement.scans_alike(*core_.context) || may_name_temporary_types(plan)) return true;
+/// Parse, Describe, Bind and Execute are doubted for the same; parameters are there from the Bind
+/// on.
+bool ExtendedQuery::is_doubtful(const ClientStatement& statement, const Plan& plan,
+                                bool binds) const {
+  if (meaning_changed_ || may_name_temporary_types(plan)) return true;
+  if (!statement.scans_alike(*core_.context)) return true;
   return binds && statement.has_user_types() &&
          statement.checks_parameters(core_.database->catalog().get());
 }
@@ -300,10 +301,10 @@ bool ExtendedQuery::analysis_is_doubtful(const ClientStatement& statement, const
 /// not. True if the plan says so itself: then it may be proved harmless later.
 bool ExtendedQuery::before_analysis(ClientStatement& statement, bool binds) {
   const Plan& plan = plans_of(statement)->plans.front();
-  const invalidation::Verb verb = plan.writes.verb;
-  if (verb != invalidation::Verb::kNone && verb != invalidation::Verb::kUnknown) return false;
-  const bool doubtful = analysis_is_doubtful(statement, plan, binds);
-  const bool hidden = core_.names() == Names::kHidden;
+  if (PlanBuilder::is_of_session(plan)) return false;  // nothing to analyse
+  const bool doubtful = is_doubtful(statement, plan, binds);
+  // A temporary relation that hides a type pins its client when it is there.
+  const bool hidden = core_.names() == Names::kHidden || makes_temporary_;
   if (!doubtful && !hidden && !runs_code(plan)) return false;
   core_.writes()->before_execute(doubtful || hidden ? unknown_plan() : plan, core_.names());
   if (doubtful) core_.pin_as_unknown();
@@ -396,12 +397,9 @@ void ExtendedQuery::send_named(Held& held, bool fill) {
 bool ExtendedQuery::means_what_it_says(const ClientPortal& portal, const PlanSet& plans) const {
   const ClientStatement& statement = *portal.statement;
   const Plan& plan = plans.plans.front();
-  if (!statement.scans_alike(*core_.context) || core_.fetches_portal(plan)) return false;
+  if (is_doubtful(statement, plan, true) || core_.fetches_portal(plan)) return false;
   if (core_.prepares_code(plan, statement.entry)) return false;
-  if (may_name_temporary_types(plan)) return false;
-  if (portal.context && !names_alike(*portal.context, *core_.context)) return false;
-  return !statement.has_user_types() ||
-         !statement.checks_parameters(core_.database->catalog().get());
+  return !portal.context || names_alike(*portal.context, *core_.context);
 }
 
 Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
@@ -435,7 +433,7 @@ Progress ExtendedQuery::forward_execute(const wire::Frame& frame,
     hide_unnamed_portal(frame.bytes);
   Plan unknown;
   if (!plans) unknown = unknown_plan();
-  const bool doubtful = plans && (meaning_changed_ || !means_what_it_says(*portal, *plans));
+  const bool doubtful = plans && !means_what_it_says(*portal, *plans);
   if (doubtful) {
     // Analysed under what has changed in the meantime.
     unknown = plans->plans.front();

@@ -35,8 +35,9 @@ constexpr VisiblePin kVisiblePins[] = {
 };
 
 /// What may stand before a permanent name, or runs code when it is used, in the temporary schema:
-/// all but plain tables and sequences of names and families of their own. 1259 is pg_class. And
-/// what decides about names and texts beside it.
+/// all but plain tables and sequences of names and families of their own (`hides_another` of
+/// session_objects.cc judges names alike). 1259 is pg_class. And what decides about names and
+/// texts beside it.
 constexpr std::string_view kNamesColumns =
     ", EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid OPERATOR(pg_catalog.=) '2615'"
     " AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() AND NOT EXISTS"

@@ -132,12 +132,17 @@ bool changes_meaning(const Plan& plan, bool of_texts) {
          std::any_of(plan.analysis.settings.begin(), plan.analysis.settings.end(), decides);
 }
 
+bool PlanBuilder::is_of_session(const Plan& plan) {
+  const Verb verb = plan.writes.verb;
+  const StatementKind kind = plan.analysis.kind;
+  return (verb != Verb::kNone && verb != Verb::kUnknown) || kind == StatementKind::kSet ||
+         kind == StatementKind::kReset || kind == StatementKind::kDiscard;
+}
+
 void PlanBuilder::doubt(Plan& plan, DatabaseState& database) {
   const Effect effect = plan.writes.effect;
-  const StatementKind kind = plan.analysis.kind;
-  const bool of_session = plan.writes.verb != Verb::kNone || kind == StatementKind::kSet ||
-                          kind == StatementKind::kReset || kind == StatementKind::kDiscard;
-  if (of_session || effect == Effect::kCluster) return;
+  const bool is_unknown = plan.writes.verb == Verb::kUnknown;  // and opaque as it is
+  if (is_of_session(plan) || is_unknown || effect == Effect::kCluster) return;
   plan.doubted = true;
   // A definition stays one: others wait for it, and what it defined may be rolled back.
   if (effect != Effect::kDdl) plan.writes.effect = Effect::kOpaque;

@@ -25,6 +25,8 @@ class PlanBuilder {
   /// Takes back what is said of a statement that comes, in one text or unit, after one that
   /// `changes_meaning`: it may write anything.
   static void doubt(Plan& plan, DatabaseState& database);
+  /// Transactions and settings: such words mean the same whatever names mean.
+  static bool is_of_session(const Plan& plan);
 
   /// `text`: all of it, also of several statements.
   Plan build(sql::StatementAnalysis analysis, const sql::Canonical& canonical,
